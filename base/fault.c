@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/fault.h"
+
+#ifdef PR_FAULTS
+
+#include "base/error.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum action { ACTION_BREAK, ACTION_KILL, ACTION_STOP };
+
+#define MAX_POINTS 16
+
+struct point {
+    char name[48];
+    unsigned long at; /* 0 = every time */
+    unsigned long passed;
+    enum action action;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct point points[MAX_POINTS];
+    unsigned count;
+} armed = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static int parse_action(const char *text, enum action *out)
+{
+    static const char *const names[] = {"break", "kill", "stop"};
+    for (unsigned i = 0; i < 3; i++) {
+        if (!strcmp(text, names[i])) {
+            *out = (enum action)i;
+            return 0;
+        }
+    }
+    return pr_error(EINVAL, "fault action '%s' is none of break, kill, stop", text);
+}
+
+static int parse_point(char *text, struct point *out)
+{
+    *out = (struct point){.action = ACTION_BREAK};
+    char *action = strchr(text, '=');
+    if (action) {
+        *action++ = '\0';
+        int err = parse_action(action, &out->action);
+        if (err)
+            return err;
+    }
+    char *at = strchr(text, '@');
+    if (at) {
+        *at++ = '\0';
+        char *end;
+        out->at = strtoul(at, &end, 10);
+        if (*end || !out->at)
+            return pr_error(EINVAL, "fault hit '%s' is not a number from 1", at);
+    }
+    if (!*text || strlen(text) >= sizeof(out->name))
+        return pr_error(EINVAL, "fault point '%s' has no usable name", text);
+    strcpy(out->name, text);
+    return 0;
+}
+
+static int arm_locked(const char *spec)
+{
+    armed.count = 0;
+    if (!spec || !*spec)
+        return 0;
+    char *copy = strdup(spec);
+    if (!copy)
+        return pr_error(ENOMEM, "no memory to arm a fault");
+    int err = 0;
+    char *save = NULL;
+    for (char *part = strtok_r(copy, ",", &save); part && !err; part = strtok_r(NULL, ",", &save)) {
+        if (armed.count == MAX_POINTS)
+            err = pr_error(EINVAL, "more than %d faults armed at once", MAX_POINTS);
+        else if (!(err = parse_point(part, &armed.points[armed.count])))
+            armed.count++;
+    }
+    free(copy);
+    if (err)
+        armed.count = 0;
+    return err;
+}
+
+static void arm_from_environment(void)
+{
+    pthread_mutex_lock(&armed.lock);
+    if (!armed.count && arm_locked(getenv("PAGERAIL_FAULT")))
+        pr_log_error("PAGERAIL_FAULT: %s", pr_error_message());
+    pthread_mutex_unlock(&armed.lock);
+}
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+int pr_fault_arm(const char *spec)
+{
+    pthread_once(&once, arm_from_environment);
+    pthread_mutex_lock(&armed.lock);
+    int err = arm_locked(spec);
+    pthread_mutex_unlock(&armed.lock);
+    return err;
+}
+
+/* Counts the pass; the point that fires now, or NULL. */
+static const struct point *pass_locked(const char *name)
+{
+    for (unsigned i = 0; i < armed.count; i++) {
+        struct point *point = &armed.points[i];
+        if (strcmp(point->name, name))
+            continue;
+        point->passed++;
+        if (!point->at || point->passed == point->at)
+            return point;
+    }
+    return NULL;
+}
+
+bool pr_fault(const char *name)
+{
+    pthread_once(&once, arm_from_environment);
+    pthread_mutex_lock(&armed.lock);
+    const struct point *point = pass_locked(name);
+    enum action action = point ? point->action : ACTION_BREAK;
+    pthread_mutex_unlock(&armed.lock);
+    if (!point)
+        return false;
+    if (action == ACTION_BREAK)
+        return true;
+    raise(action == ACTION_KILL ? SIGKILL : SIGSTOP);
+    return false;
+}
+
+#endif

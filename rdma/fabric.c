@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "rdma/fabric.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+
+static int unsupported(const char *what)
+{
+    return pr_error(EOPNOTSUPP, "this fabric cannot %s", what);
+}
+
+static void no_close(struct pr_fabric *fabric)
+{
+    (void)fabric;
+}
+
+static int no_listen(struct pr_fabric *fabric, const char *address, struct pr_listener **out)
+{
+    (void)fabric, (void)address, (void)out;
+    return unsupported("listen");
+}
+
+static int no_accept(struct pr_listener *listener, int timeout_ms, const struct pr_event *cancel,
+                     pr_admit_fn admit, void *opaque, struct pr_lane **out)
+{
+    (void)listener, (void)timeout_ms, (void)cancel, (void)admit, (void)opaque, (void)out;
+    return unsupported("accept connections");
+}
+
+static void no_listener_close(struct pr_listener *listener)
+{
+    (void)listener;
+}
+
+static int no_connect(struct pr_fabric *fabric, const char *address, const void *private_data,
+                      uint32_t len, int timeout_ms, const struct pr_event *cancel,
+                      struct pr_lane **out)
+{
+    (void)fabric, (void)address, (void)private_data, (void)len, (void)timeout_ms, (void)cancel;
+    (void)out;
+    return unsupported("connect");
+}
+
+static int no_reg(struct pr_fabric *fabric, void *addr, uint64_t len, unsigned access,
+                  struct pr_mr **out)
+{
+    (void)fabric, (void)addr, (void)len, (void)access, (void)out;
+    return unsupported("register memory");
+}
+
+static void no_dereg(struct pr_mr *mr)
+{
+    (void)mr;
+}
+
+static int no_post_write(struct pr_lane *lane, const struct pr_rma *write)
+{
+    (void)lane, (void)write;
+    return unsupported("write");
+}
+
+static int no_post_write_imm(struct pr_lane *lane, const struct pr_rma *write, uint32_t imm)
+{
+    (void)lane, (void)write, (void)imm;
+    return unsupported("write with immediate data");
+}
+
+static int no_post_read(struct pr_lane *lane, const struct pr_rma *read)
+{
+    (void)lane, (void)read;
+    return unsupported("read");
+}
+
+static int no_post_send(struct pr_lane *lane, const void *bytes, uint32_t len, uint64_t tag,
+                        bool signaled)
+{
+    (void)lane, (void)bytes, (void)len, (void)tag, (void)signaled;
+    return unsupported("send");
+}
+
+static int no_flush(struct pr_lane *lane)
+{
+    (void)lane;
+    return unsupported("flush");
+}
+
+static int no_poll(struct pr_lane *lane, struct pr_completion *out, unsigned max)
+{
+    (void)lane, (void)out, (void)max;
+    return unsupported("poll");
+}
+
+static void no_recv_done(struct pr_lane *lane, const void *bytes)
+{
+    (void)lane, (void)bytes;
+}
+
+static int no_arm(struct pr_lane *lane)
+{
+    (void)lane;
+    return unsupported("wait for completions");
+}
+
+static int no_fd(struct pr_lane *lane)
+{
+    (void)lane;
+    return unsupported("wait for completions");
+}
+
+static void no_lane_close(struct pr_lane *lane)
+{
+    (void)lane;
+}
+
+const struct pr_fabric_ops pr_fabric_unsupported = {
+    .close = no_close,
+    .listen = no_listen,
+    .accept = no_accept,
+    .listener_close = no_listener_close,
+    .connect = no_connect,
+    .reg = no_reg,
+    .dereg = no_dereg,
+    .post_write = no_post_write,
+    .post_write_imm = no_post_write_imm,
+    .post_read = no_post_read,
+    .post_send = no_post_send,
+    .flush = no_flush,
+    .poll = no_poll,
+    .recv_done = no_recv_done,
+    .arm = no_arm,
+    .fd = no_fd,
+    .lane_close = no_lane_close,
+};
+
+#define FILL(slot)                                                                                 \
+    if (!ops.slot)                                                                                 \
+    ops.slot = pr_fabric_unsupported.slot
+
+struct pr_fabric_ops pr_fabric_ops_complete(struct pr_fabric_ops ops)
+{
+    FILL(close);
+    FILL(listen);
+    FILL(accept);
+    FILL(listener_close);
+    FILL(connect);
+    FILL(reg);
+    FILL(dereg);
+    FILL(post_write);
+    FILL(post_write_imm);
+    FILL(post_read);
+    FILL(post_send);
+    FILL(flush);
+    FILL(poll);
+    FILL(recv_done);
+    FILL(arm);
+    FILL(fd);
+    FILL(lane_close);
+    return ops;
+}
