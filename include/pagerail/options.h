@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pagerail/options.h: what a session may be told. Size-stamped, zero = default:
+ *
+ *     struct pagerail_options options = PAGERAIL_OPTIONS_INIT;
+ *     options.pin_budget_bytes = 4ull << 30;
+ *
+ * A program built against an older header passes a smaller size; the fields it does not know have
+ * their defaults. A larger size than the library's is accepted as long as the surplus is zero.
+ */
+#ifndef PAGERAIL_OPTIONS_H
+#define PAGERAIL_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What to do when rounds stop shrinking although the guest is throttled as far as allowed. */
+enum pagerail_stall {
+    PAGERAIL_STALL_ABORT = 0, /* fail with the numbers that explain why; the guest runs on here */
+    PAGERAIL_STALL_FORCE = 1, /* switch over all the same and exceed the downtime budget */
+};
+
+struct pagerail_options {
+    size_t size; /* sizeof(struct pagerail_options): PAGERAIL_OPTIONS_INIT sets it */
+
+    /* Either side. */
+    uint32_t connect_timeout_ms;   /* each step of connecting and handshake; 0 = 10000 */
+    uint32_t silence_timeout_ms;   /* a peer silent for so long is dead, 300 to 60000; 0 = 3000 */
+    uint64_t pin_budget_bytes;     /* guest memory registered at once on this side; 0 = no limit */
+    uint32_t registration_threads; /* threads that register memory and scan the dirty log, 1 to 64;
+                                      0 = 2 */
+
+    /* Source. */
+    uint32_t lanes;        /* data lanes, 1 to 256; 0 = what the fabric suggests */
+    uint64_t window_bytes; /* registration window: a power of two, 64 KiB to 1 TiB; 0 = 64 MiB */
+
+    /* Source, used by pagerail/migrate.h only. */
+    uint32_t downtime_budget_ms;   /* switch over when the predicted downtime fits; 0 = 500 */
+    uint32_t max_rounds;           /* rounds before a migration counts as stalled; 0 = 60 */
+    uint32_t max_throttle_percent; /* the most the guest may be slowed, 0 to 99; 0 = 90 */
+    uint32_t on_stall;             /* enum pagerail_stall */
+};
+
+#define PAGERAIL_OPTIONS_INIT                                                                      \
+    {                                                                                              \
+        .size = sizeof(struct pagerail_options)                                                    \
+    }
+
+#ifdef __cplusplus
+}
+#endif
+#endif
