@@ -4,8 +4,8 @@
  *
  * S is the source, D the destination. One control lane carries the session, data lanes carry the
  * one-sided writes and what must be ordered with them. All integers are little-endian. A message is
- * one fabric send: a header (8 bytes) and a body. Layouts stand in the .c files of wire/, encode and
- * decode side by side; docs/wire.md draws them and says when each is sent.
+ * one fabric send: a header (8 bytes) and a body. Layouts stand in the .c files of wire/, encode
+ * and decode side by side; docs/wire.md draws them and says when each is sent.
  *
  *   knock       S>D  private data of every connection request
  *   hello       S>D  control   what the source is and wants
