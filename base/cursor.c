@@ -61,9 +61,9 @@ uint64_t pr_read_u64(struct pr_reader *r)
     return le64toh(value);
 }
 
-/* A peer's string ends up on somebody's terminal: no control bytes. */
-static bool printable(const uint8_t *bytes, size_t len)
+bool pr_text_printable(const void *text, size_t len)
 {
+    const uint8_t *bytes = text;
     for (size_t i = 0; i < len; i++) {
         if (bytes[i] < 0x20 || bytes[i] == 0x7f)
             return false;
@@ -75,7 +75,7 @@ void pr_read_string(struct pr_reader *r, char *to, size_t size)
 {
     size_t len = pr_read_u16(r);
     const uint8_t *view = len < size ? pr_read_view(r, len) : NULL;
-    if (!view || !printable(view, len)) {
+    if (!view || !pr_text_printable(view, len)) {
         r->spent = true;
         to[0] = '\0';
         return;

@@ -4,8 +4,8 @@
  *
  * S is the source, D the destination. One control lane carries the session, data lanes carry the
  * one-sided writes and what must be ordered with them. All integers are little-endian. A message is
- * one fabric send: a header (8 bytes) and a body. Layouts stand in wire/<message>.c, encode and
- * decode side by side; docs/wire.md says when each is sent.
+ * one fabric send: a header (8 bytes) and a body. Layouts stand in the .c files of wire/, encode
+ * and decode side by side; docs/wire.md draws them and says when each is sent.
  *
  *   knock       S>D  private data of every connection request
  *   hello       S>D  control   what the source is and wants
@@ -43,6 +43,7 @@
 
 #define PR_WIRE_MAGIC UINT64_C(0x4c49415245474150) /* "PAGERAIL" in memory order */
 
+#define PR_WIRE_KNOCK_BYTES 30 /* encoded; rdma_cm carries 56 */
 #define PR_WIRE_HEADER_BYTES 8
 #define PR_WIRE_MAX_MESSAGE 16384 /* header included */
 #define PR_WIRE_MIN_MESSAGE 1024  /* every fabric carries at least this much in one send */
@@ -51,7 +52,7 @@
 #define PR_WIRE_MAX_REGION_BYTES (UINT64_C(1) << 48)
 #define PR_WIRE_MAX_LANES 256
 #define PR_WIRE_MAX_RAILS 16
-#define PR_WIRE_MAX_RAIL_NAME 63
+#define PR_WIRE_MAX_RAIL_NAME 55
 #define PR_WIRE_MIN_WINDOW_BYTES (UINT64_C(64) << 10)
 #define PR_WIRE_MAX_WINDOW_BYTES (UINT64_C(1) << 40)
 #define PR_WIRE_MIN_RECV_DEPTH 4
@@ -232,8 +233,16 @@ static_assert(PR_WIRE_MAX_ZERO_RANGES * 20 + 12 + PR_WIRE_HEADER_BYTES <= PR_WIR
               "a zero message fits");
 static_assert(PR_WIRE_MAX_WANTED * 8 + 4 + PR_WIRE_HEADER_BYTES <= PR_WIRE_MAX_MESSAGE,
               "a want message fits");
-static_assert(PR_WIRE_MAX_RAILS * (PR_WIRE_MAX_RAIL_NAME + 4) + 96 + PR_WIRE_HEADER_BYTES <=
-                  PR_WIRE_MAX_MESSAGE,
-              "a welcome fits");
+/* These are sent before the sender knows how much the peer can receive, or with no way to split. */
+static_assert(PR_WIRE_MAX_RAILS * (PR_WIRE_MAX_RAIL_NAME + 4) + 46 + PR_WIRE_HEADER_BYTES <=
+                  PR_WIRE_MIN_MESSAGE,
+              "a hello fits every peer");
+static_assert(PR_WIRE_MAX_RAILS * (PR_WIRE_MAX_RAIL_NAME + 4) + 56 + PR_WIRE_HEADER_BYTES <=
+                  PR_WIRE_MIN_MESSAGE,
+              "a welcome fits every peer");
+static_assert(PR_WIRE_MAX_NAME + 26 + PR_WIRE_HEADER_BYTES <= PR_WIRE_MIN_MESSAGE,
+              "a region fits every peer");
+static_assert(PR_WIRE_MAX_REASON + 6 + PR_WIRE_HEADER_BYTES <= PR_WIRE_MIN_MESSAGE,
+              "an abort fits every peer");
 
 #endif
