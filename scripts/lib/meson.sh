@@ -1,0 +1,24 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Sourced by the scripts beside it. Sets up, compiles and tests one build folder.
+
+# configure DIR OPTION...: as `meson setup`, also on a folder that is set up already.
+configure() {
+    local dir=$1 log again=()
+    shift
+    [ ! -f "$dir/build.ninja" ] || again=(--reconfigure)
+    # Setup lists every probe: show that only when it fails.
+    log=$(mktemp)
+    if ! meson setup "${again[@]}" "$dir" "$@" >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        return 1
+    fi
+    rm -f "$log"
+}
+
+compile() {
+    ninja -C "$1" -j "$jobs" --quiet
+}
+
+jobs=${JOBS:-$(nproc)}
