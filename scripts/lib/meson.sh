@@ -7,9 +7,10 @@ configure() {
     local dir=$1 log again=()
     shift
     [ ! -f "$dir/build.ninja" ] || again=(--reconfigure)
-    # Setup lists every probe: show that only when it fails.
+    # Setup lists every probe: show that only when it fails. After a reconfiguration ninja once more
+    # believes that build.ninja is out of date; let it say so here.
     log=$(mktemp)
-    if ! meson setup "${again[@]}" "$dir" "$@" >"$log" 2>&1; then
+    if ! { meson setup "${again[@]}" "$dir" "$@" && ninja -C "$dir" build.ninja; } >"$log" 2>&1; then
         cat "$log" >&2
         rm -f "$log"
         return 1
