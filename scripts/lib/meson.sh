@@ -19,7 +19,7 @@ configure() {
 }
 
 compile() {
-    ninja -C "$1" -j "$jobs" --quiet
+    ninja -C "$1" -j "$jobs" --quiet | { grep -v "^ninja: no work to do" || true; }
 }
 
 jobs=${JOBS:-$(nproc)}
