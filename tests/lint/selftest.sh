@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Every lint finds what it is for: each is given small trees that break its rule, and must answer 1
+# and name the file; and a tree that keeps the rule, and must answer 0.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+box=$(mktemp -d)
+trap 'rm -rf "$box"' EXIT
+failures=0
+spdx='/* SPDX-License-Identifier: BSD-2-Clause */'
+
+# tree: starts an empty sample tree.
+tree() {
+    rm -rf "${box:?}/tree"
+    mkdir "$box/tree"
+}
+
+# put FILE LINE...: writes a file of the sample tree.
+put() {
+    local file=$box/tree/$1
+    shift
+    mkdir -p "$(dirname "$file")"
+    printf '%s\n' "$@" >"$file"
+}
+
+# expect STATUS LINT [TEXT]: runs the lint on the tree; with TEXT, its output must hold it.
+expect() {
+    local want=$1 lint=$2 text=${3:-} got=0 output
+    output=$("$here/$lint.sh" "$box/tree" "$box/tree/build-test" 2>&1) || got=$?
+    if [ "$got" != "$want" ] || [[ $output != *"$text"* ]]; then
+        echo "$lint.sh answered $got, not $want${text:+ with \"$text\"}, on:"
+        (cd "$box/tree" && find . -type f -exec head -n 20 {} +)
+        printf '%s\n' "$output"
+        failures=$((failures + 1))
+    fi
+}
+
+# floor A may include floor B only downwards.
+floor_case() {
+    tree
+    put "$2" "$3"
+    expect "$1" floors "${4:-}"
+}
+floor_case 0 rdma/a.c '#include "base/error.h"'
+floor_case 0 rdma/local/a.c '#include "rdma/fabric.h"'
+floor_case 0 base/a.c '#include <pagerail/error.h>'
+floor_case 0 tests/unit/a.c '#include "cli/text.h"'
+floor_case 0 qemu-glue/a.c '#include "qemu/osdep.h"'
+floor_case 1 base/a.c '#include "rdma/fabric.h"' base/a.c:1
+floor_case 1 rdma/a.c '#  include "wire/messages.h"' rdma/a.c:1
+floor_case 1 transport/a.c '#include "migrate/loop.h"' transport/a.c:1
+floor_case 1 cli/a.c '#include "bench/shim.h"' cli/a.c:1
+floor_case 1 rdma/local/a.c '#include "rdma/verbs/device.h"' sibling
+floor_case 1 base/a.c '#include "error.h"' 'does not start'
+floor_case 1 base/a.c '#include <base/error.h>' 'with quotes'
+floor_case 1 include/pagerail/a.h '#include "base/error.h"' 'public header'
+floor_case 1 include/pagerail/a.h '#include <base/error.h>' 'public header'
+floor_case 1 attic/a.c 'int x;' 'not in tests/lint/floors.table'
+
+tree
+put base/a.h "$spdx" '#include <stdint.h>' 'uint8_t pr_a(void);'
+put include/pagerail/a.h "$spdx" 'int pagerail_a(void);'
+expect 0 headers
+tree
+put base/a.h "$spdx" 'uint8_t pr_a(void);'
+expect 1 headers base/a.h
+tree
+put include/pagerail/a.h "$spdx" 'int pagerail_a(int class);'
+expect 1 headers include/pagerail/a.h
+tree
+put base/a.h "$spdx" '#ifdef PR_FAULTS' 'bool pr_a(void);' '#endif'
+expect 1 headers base/a.h
+
+tree
+put base/a.c "$spdx" 'int x;'
+put run '#!/bin/sh' '# SPDX-License-Identifier: BSD-2-Clause'
+put base/meson.build '# SPDX-License-Identifier: BSD-2-Clause'
+expect 0 spdx
+for name in base/a.c base/a.h bench/a.cc base/meson.build docs/man/a.1; do
+    tree
+    put "$name" 'int x;'
+    expect 1 spdx "$name"
+done
+tree
+put run '#!/bin/sh' 'exit 0'
+expect 1 spdx run
+
+tree
+put base/a.c "$spdx" 'int x;'
+expect 0 format
+tree
+put base/a.c "$spdx" 'int  x ;'
+expect 1 format base/a.c
+
+tree
+put run '#!/bin/sh' 'echo "$1"'
+expect 0 shell
+tree
+put run '#!/bin/sh' 'echo $1'
+expect 1 shell run
+
+# database FILE...: a compile database of the tree.
+database() {
+    local file comma=
+    {
+        echo '['
+        for file in "$@"; do
+            echo "$comma{\"directory\": \"$box/tree/build-test\","
+            echo "\"command\": \"cc -c ../$file\","
+            echo "\"file\": \"../$file\"}"
+            comma=,
+        done
+        echo ']'
+    } >"$box/tree/build-test/compile_commands.json"
+}
+tree
+mkdir "$box/tree/build-test"
+expect 77 tidy 'skip: '
+put base/a.c "$spdx" 'int pr_a(int a);' 'int pr_a(int a)' '{' '    return a;' '}'
+database base/a.c
+expect 0 tidy
+put base/a.c "$spdx" 'int pr_a(int a);' 'int pr_a(int a)' '{' '    int *p = 0;' \
+    '    return a ? *p : 0;' '}'
+expect 1 tidy base/a.c
+# What only cppcheck sees.
+put base/a.c "$spdx" '#include <stdio.h>' 'void pr_a(unsigned a);' 'void pr_a(unsigned a)' '{' \
+    '    printf("%d", a);' '}'
+expect 1 tidy cppcheck
+
+tree
+mkdir "$box/tree/build-test"
+expect 77 exports 'skip: '
+put a.c 'int pagerail_a(void) { return 0; }'
+gcc -shared -fPIC -o "$box/tree/build-test/libpagerail.so" "$box/tree/a.c"
+expect 0 exports
+put a.c 'int pr_a(void) { return 0; }'
+gcc -shared -fPIC -o "$box/tree/build-test/libpagerail.so" "$box/tree/a.c"
+expect 1 exports pr_a
+
+[ "$failures" = 0 ] || {
+    echo "$failures samples were judged wrongly"
+    exit 1
+}
