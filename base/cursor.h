@@ -28,7 +28,7 @@ void pr_read_bytes(struct pr_reader *r, void *to, size_t len); /* zeroes `to` wh
 const void *pr_read_view(struct pr_reader *r, size_t len);
 
 /* A length-prefixed (u16) string into a buffer of `size` bytes, always terminated. Longer than
- * size - 1, or holding a NUL or a control byte: the cursor is spent. */
+ * size - 1, or anything but clean text (base/text.h): the cursor is spent. */
 void pr_read_string(struct pr_reader *r, char *to, size_t size);
 
 /* 0 when everything was read and nothing more, else -EPROTO with a sentence naming `what`. */
