@@ -2,6 +2,7 @@
 #include "base/cursor.h"
 
 #include "base/error.h"
+#include "base/text.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -9,7 +10,9 @@
 
 struct pr_reader pr_reader_over(const void *bytes, size_t len)
 {
-    return (struct pr_reader){.at = bytes, .left = len};
+    /* Never NULL, not even over nothing: NULL means that too little is left. */
+    static const uint8_t nothing;
+    return (struct pr_reader){.at = bytes ? bytes : &nothing, .left = len};
 }
 
 const void *pr_read_view(struct pr_reader *r, size_t len)
@@ -27,9 +30,11 @@ const void *pr_read_view(struct pr_reader *r, size_t len)
 void pr_read_bytes(struct pr_reader *r, void *to, size_t len)
 {
     const void *view = pr_read_view(r, len);
-    if (view && len)
+    if (!len)
+        return;
+    if (view)
         memcpy(to, view, len);
-    else if (!view)
+    else
         memset(to, 0, len);
 }
 
@@ -61,21 +66,11 @@ uint64_t pr_read_u64(struct pr_reader *r)
     return le64toh(value);
 }
 
-bool pr_text_printable(const void *text, size_t len)
-{
-    const uint8_t *bytes = text;
-    for (size_t i = 0; i < len; i++) {
-        if (bytes[i] < 0x20 || bytes[i] == 0x7f)
-            return false;
-    }
-    return true;
-}
-
 void pr_read_string(struct pr_reader *r, char *to, size_t size)
 {
     size_t len = pr_read_u16(r);
     const uint8_t *view = len < size ? pr_read_view(r, len) : NULL;
-    if (!view || !pr_text_printable(view, len)) {
+    if (!view || !pr_text_is_clean(view, len)) {
         r->spent = true;
         to[0] = '\0';
         return;
@@ -104,8 +99,9 @@ void pr_write_bytes(struct pr_writer *w, const void *from, size_t len)
         w->spent = true;
         return;
     }
-    if (len)
-        memcpy(w->at, from, len);
+    if (!len)
+        return;
+    memcpy(w->at, from, len);
     w->at += len;
     w->left -= len;
 }

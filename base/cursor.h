@@ -27,12 +27,8 @@ void pr_read_bytes(struct pr_reader *r, void *to, size_t len); /* zeroes `to` wh
 /* A view of the next len bytes without copying; NULL when fewer are left. */
 const void *pr_read_view(struct pr_reader *r, size_t len);
 
-/* False if a byte is NUL or a control byte. A peer's text ends up on somebody's terminal, so names
- * and reasons must pass this. */
-bool pr_text_printable(const void *text, size_t len);
-
 /* A length-prefixed (u16) string into a buffer of `size` bytes, always terminated. Longer than
- * size - 1, or holding a NUL or a control byte: the cursor is spent. */
+ * size - 1, or anything but clean text (base/text.h): the cursor is spent. */
 void pr_read_string(struct pr_reader *r, char *to, size_t size);
 
 /* 0 when everything was read and nothing more, else -EPROTO with a sentence naming `what`. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/error.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@ int pr_error(int err, const char *format, ...)
     va_start(ap, format);
     vsnprintf(fresh, sizeof(fresh), format, ap);
     va_end(ap);
+    pr_text_clean(fresh);
     memcpy(message, fresh, sizeof(message));
     return err > 0 ? -err : -EIO;
 }
@@ -27,7 +30,7 @@ int pr_error_prefix(int err, const char *format, ...)
     va_start(ap, format);
     vsnprintf(context, sizeof(context), format, ap);
     va_end(ap);
-    return pr_error(-err, "%s: %.*s", context, (int)(PAGERAIL_ERROR_MAX / 2 - 3), message);
+    return pr_error(-err, "%s: %s", context, message);
 }
 
 const char *pr_error_message(void)

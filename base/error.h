@@ -8,7 +8,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-/* Records the sentence (it should say what to do, not only what happened) and returns -err.
+/* Records the sentence (it should say what to do, not only what happened) and returns -err. What
+ * does not belong into one line of text (a newline in a quoted path) is replaced by '?'.
  * err is a positive errno; 0 counts as EIO, so a failure can never read as a success. */
 int pr_error(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -41,6 +41,18 @@ static int parse_action(const char *text, enum action *out)
     return pr_error(EINVAL, "fault action '%s' is none of break, kill, stop", text);
 }
 
+/* Digits only: strtoul would take "-1" and " 1" as well. */
+static int parse_hit(const char *text, unsigned long *out)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long hit = *text >= '1' && *text <= '9' ? strtoul(text, &end, 10) : 0;
+    if (!hit || *end || errno)
+        return pr_error(EINVAL, "fault hit '%s' is not a number from 1", text);
+    *out = hit;
+    return 0;
+}
+
 static int parse_point(char *text, struct point *out)
 {
     *out = (struct point){.action = ACTION_BREAK};
@@ -54,10 +66,9 @@ static int parse_point(char *text, struct point *out)
     char *at = strchr(text, '@');
     if (at) {
         *at++ = '\0';
-        char *end;
-        out->at = strtoul(at, &end, 10);
-        if (*end || !out->at)
-            return pr_error(EINVAL, "fault hit '%s' is not a number from 1", at);
+        int err = parse_hit(at, &out->at);
+        if (err)
+            return err;
     }
     if (!*text || strlen(text) >= sizeof(out->name))
         return pr_error(EINVAL, "fault point '%s' has no usable name", text);
@@ -106,18 +117,19 @@ int pr_fault_arm(const char *spec)
     return err;
 }
 
-/* Counts the pass; the point that fires now, or NULL. */
+/* Counts the pass for every point of that name; the first that fires now, or NULL. */
 static const struct point *pass_locked(const char *name)
 {
+    const struct point *fires = NULL;
     for (unsigned i = 0; i < armed.count; i++) {
         struct point *point = &armed.points[i];
         if (strcmp(point->name, name))
             continue;
         point->passed++;
-        if (!point->at || point->passed == point->at)
-            return point;
+        if (!fires && (!point->at || point->passed == point->at))
+            fires = point;
     }
-    return NULL;
+    return fires;
 }
 
 bool pr_fault(const char *name)

@@ -57,6 +57,8 @@ int pr_pool_open(struct pr_pool **out, unsigned threads, const char *name)
         return pr_error(ENOMEM, "no memory for a thread pool");
     pthread_mutex_init(&pool->lock, NULL);
     int err = pr_event_open(&pool->work);
+    if (threads < 1)
+        threads = 1;
     if (threads > MAX_THREADS)
         threads = MAX_THREADS;
     for (; !err && pool->threads < threads; pool->threads += !err) {
@@ -146,7 +148,10 @@ int pr_pool_each(struct pr_pool *pool, uint64_t count, int (*fn)(void *, uint64_
         jobs[i] = (struct each_job){.job.fn = each_main, .each = &each};
         pr_pool_submit(pool, &jobs[i].job);
     }
-    pr_event_wait(&each.done, PR_NEVER);
+    /* `each` and `jobs` are on this stack: never return before the last job is done with them. */
+    while (!pr_event_wait(&each.done, PR_NEVER))
+        continue;
+    pr_event_clear(&each.done); /* reading it orders all that the raiser did before the close */
     pr_event_close(&each.done);
     return pr_failure_get(&each.failure);
 }

@@ -16,7 +16,7 @@ struct pr_job {
     struct pr_job *next; /* the pool's */
 };
 
-/* threads: 1 to 64. name: at most 12 bytes. */
+/* threads: 1 to 64, less or more counts as that. name: at most 12 bytes. */
 int pr_pool_open(struct pr_pool **out, unsigned threads, const char *name);
 
 /* Runs every submitted job, then ends the threads. NULL is allowed. */

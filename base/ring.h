@@ -4,6 +4,8 @@
  * one index and publishes it with a release store. The indices run freely and are masked on use, so
  * all slots serve. Each side keeps a copy of the other's index beside its own and re-reads the real
  * one only when the copy says full or empty, so the two cores rarely share a cache line.
+ *
+ * The struct is aligned to a cache line: allocate what holds one with aligned_alloc, not malloc.
  */
 #ifndef PR_BASE_RING_H
 #define PR_BASE_RING_H

@@ -46,12 +46,19 @@ static void *thread_main(void *opaque)
     return NULL;
 }
 
-/* The library's threads never run the program's signal handlers. */
+/*
+ * The library's threads run none of the program's signal handlers but those for faults of their
+ * own: a fault while its signal is blocked kills the process past the handler, and a VMM's SIGBUS
+ * handler is how it survives a broken page of guest memory.
+ */
 static int create_with_signals_blocked(struct pr_thread *thread)
 {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+    sigset_t blocked, old;
+    sigfillset(&blocked);
+    for (unsigned i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+        sigdelset(&blocked, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &old);
     int err = pthread_create(&thread->id, NULL, thread_main, thread);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return err;
@@ -117,7 +124,11 @@ void pr_sleep_ms(int ms)
 
 uint64_t pr_deadline_after_ms(int64_t timeout_ms)
 {
-    return timeout_ms < 0 ? PR_NEVER : pr_now_ns() + (uint64_t)timeout_ms * 1000000u;
+    uint64_t deadline_ns;
+    if (timeout_ms < 0 || __builtin_mul_overflow((uint64_t)timeout_ms, 1000000u, &deadline_ns) ||
+        __builtin_add_overflow(deadline_ns, pr_now_ns(), &deadline_ns))
+        return PR_NEVER;
+    return deadline_ns;
 }
 
 int pr_deadline_left_ms(uint64_t deadline_ns)
@@ -127,6 +138,6 @@ int pr_deadline_left_ms(uint64_t deadline_ns)
     uint64_t now = pr_now_ns();
     if (now >= deadline_ns)
         return 0;
-    uint64_t left_ms = (deadline_ns - now + 999999u) / 1000000u;
+    uint64_t left_ms = (deadline_ns - now - 1) / 1000000u + 1;
     return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
 }

@@ -39,7 +39,7 @@ void pr_sleep_ms(int ms);
 /* A point in time, so that several waits share one limit. */
 #define PR_NEVER UINT64_MAX
 
-/* now + timeout_ms; PR_NEVER for a negative timeout. */
+/* now + timeout_ms; PR_NEVER for a negative timeout, and for one beyond the end of the clock. */
 uint64_t pr_deadline_after_ms(int64_t timeout_ms);
 
 /* Milliseconds until the deadline, rounded up, for pr_poll: -1 for PR_NEVER, 0 once it passed. */

@@ -2,6 +2,7 @@
 #include "wire/check.h"
 
 #include "base/error.h"
+#include "base/text.h"
 #include "wire/codec.h"
 
 #include <errno.h>
@@ -76,8 +77,8 @@ void pr_wire_check_name(struct pr_wire_check *c, const char *field, const char *
         violated(c, field, "is empty, expected 1 to %zu bytes", size - 1);
     else if (len == size)
         violated(c, field, "is too long, expected 1 to %zu bytes", size - 1);
-    else if (!pr_text_printable(text, len))
-        violated(c, field, "holds a control byte, expected printable text");
+    else if (!pr_text_is_clean(text, len))
+        violated(c, field, "is not clean text, expected UTF-8 without control characters");
 }
 
 void pr_wire_check_that(struct pr_wire_check *c, bool holds, const char *field,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A session's life signs and its end: abort, ping and pong, running. */
+#include "base/text.h"
 #include "wire/check.h"
 #include "wire/codec.h"
 
@@ -16,13 +17,13 @@ static int abort_check(const struct pr_wire_abort *m, int err)
 }
 
 /* The reason may come from anywhere (a VMM, the kernel) and must not keep an abort from going out:
- * what a peer would refuse to print becomes a space. */
+ * what a peer would refuse to print is replaced. */
 static void printable_reason(char *to, const char *reason)
 {
     size_t len = strnlen(reason, PR_WIRE_MAX_REASON);
-    for (size_t i = 0; i < len; i++)
-        to[i] = pr_text_printable(&reason[i], 1) ? reason[i] : ' ';
+    memcpy(to, reason, len);
     to[len] = '\0';
+    pr_text_clean(to);
 }
 
 int pr_wire_abort_encode(const struct pr_wire_abort *message, void *to, size_t size)
@@ -45,7 +46,7 @@ int pr_wire_abort_decode(struct pr_wire_abort *out, const void *body, size_t len
     memset(out, 0, sizeof(*out));
     out->code = (int32_t)pr_read_u32(&r);
     pr_wire_read_text(&r, &c, "reason", out->reason, sizeof(out->reason));
-    pr_wire_check_that(&c, pr_text_printable(out->reason, strlen(out->reason)), "reason",
+    pr_wire_check_that(&c, pr_text_is_clean(out->reason, strlen(out->reason)), "reason",
                        "printable text");
     int err = pr_wire_read_end(&r, &c);
     return err ? err : abort_check(out, EPROTO);

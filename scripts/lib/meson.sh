@@ -18,8 +18,11 @@ configure() {
     rm -f "$log"
 }
 
+# compile DIR [TARGET...]
 compile() {
-    ninja -C "$1" -j "$jobs" --quiet | { grep -v "^ninja: no work to do" || true; }
+    local dir=$1
+    shift
+    ninja -C "$dir" -j "$jobs" --quiet "$@" | { grep -v "^ninja: no work to do" || true; }
 }
 
 jobs=${JOBS:-$(nproc)}

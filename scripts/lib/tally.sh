@@ -20,9 +20,10 @@ count_failed() {
     failures+=("$1")
 }
 
-# build DIR OPTION...: sets DIR up and compiles it; a failure counts as one failed test.
+# build DIR OPTION...: sets DIR up and compiles it, or only $build_target of it; a failure counts as
+# one failed test.
 build() {
-    configure "$@" && compile "$1" && return 0
+    configure "$@" && compile "$1" ${build_target:+"$build_target"} && return 0
     count_failed "$1 does not build"
     return 1
 }
