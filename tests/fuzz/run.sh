@@ -39,7 +39,8 @@ while read -r name max_len; do
     fi
     failed=1
     echo "FAIL $name status=$status"
-    grep -v '^#' "$tmp/log" | tail -n 40 | sed 's/^/    /'
+    grep -vE '^(#|INFO:|stat::|Shadow byte|=>0x|  0x|  [A-Z][A-Za-z ]*: )' "$tmp/log" |
+        head -n 30 | sed 's/^/    /'
     for input in "$tmp"/found/*; do
         [ -f "$input" ] || continue
         echo "    input ($(basename "$input")): $(od -An -v -tx1 "$input" | tr -d ' \n')"
