@@ -73,7 +73,7 @@ static const struct golden {
                   .pin_bytes = UINT64_C(0x0123456789abcdef),
                   .message_bytes = 1024,
                   .recv_depth = 4,
-                  .silence_ms = 1,
+                  .silence_ms = 300,
                   .token = TOKEN_BYTES,
                   .rails = 1,
                   .rail = {{"rxe0/1", 256}}}},
