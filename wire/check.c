@@ -85,7 +85,7 @@ void pr_wire_check_that(struct pr_wire_check *c, bool holds, const char *field,
                         const char *expected)
 {
     if (!holds)
-        violated(c, field, "is out of bounds, expected %s", expected);
+        violated(c, field, "is not legal, expected %s", expected);
 }
 
 bool pr_wire_all_zero(const uint8_t *bytes, size_t len)

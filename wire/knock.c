@@ -13,11 +13,7 @@ static_assert(PR_WIRE_KNOCK_BYTES <= 56, "a knock fits the private data of rdma_
 static int knock_check(const struct pr_wire_knock *m, int err)
 {
     struct pr_wire_check c = pr_wire_check_of("knock", err);
-    if (m->magic != PR_WIRE_MAGIC)
-        return pr_error(err,
-                        "the peer is no pagerail: its connection request starts with 0x%016" PRIx64
-                        ", expected 0x%016" PRIx64 "; check the address and what listens there",
-                        m->magic, PR_WIRE_MAGIC);
+    pr_wire_check_that(&c, m->magic == PR_WIRE_MAGIC, "magic", "PR_WIRE_MAGIC");
     pr_wire_check_range(&c, "version_min", m->version_min, 1, UINT16_MAX);
     pr_wire_check_range(&c, "version_max", m->version_max, m->version_min, UINT16_MAX);
     pr_wire_check_range(&c, "lane", m->lane, 0, PR_WIRE_MAX_LANES);
@@ -55,8 +51,13 @@ int pr_wire_knock_decode(struct pr_wire_knock *out, const void *bytes, size_t le
     if (r.spent)
         return pr_error(EPROTO,
                         "the peer is no pagerail: its connection request has %zu bytes, expected "
-                        "%d; check the address and what listens there",
+                        "%d; check what connects to this address",
                         len, PR_WIRE_KNOCK_BYTES);
+    if (out->magic != PR_WIRE_MAGIC)
+        return pr_error(EPROTO,
+                        "the peer is no pagerail: its connection request starts with 0x%016" PRIx64
+                        ", expected 0x%016" PRIx64 "; check what connects to this address",
+                        out->magic, PR_WIRE_MAGIC);
     int err = knock_check(out, EPROTO);
     if (!err && !pr_wire_all_zero(pad, padding))
         err = pr_error(EPROTO, "the peer's knock message: %zu bytes follow it, expected zeroes",
