@@ -73,6 +73,8 @@ static int sim_poll(struct pollfd *fds, unsigned count, int timeout_ms)
 
 void world_sleep_ns(struct world *w, uint64_t ns)
 {
+    if (!world_in_thread())
+        return;
     wait_until(w, pr_world_self(), "sleep", NULL, 0, w->now_ns + ns);
 }
 

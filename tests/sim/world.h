@@ -111,7 +111,7 @@ void world_report(struct world *world, unsigned index, uint64_t value);
  * that lives for ever) shows in traces. */
 void pr_sim_step(const char *name);
 
-/* Sleeps in nanoseconds, where pr_sleep_ms is too coarse. */
+/* Sleeps in nanoseconds, where pr_sleep_ms is too coarse. No-op outside of the world's threads. */
 void world_sleep_ns(struct world *world, uint64_t ns);
 
 /* As kill -9: the side's threads never run again, and what hangs on it (fabric ends, listeners)
