@@ -122,6 +122,13 @@ void pr_sleep_ms(int ms)
     ops->poll(NULL, 0, ms);
 }
 
+uint64_t pr_thread_cpu_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 uint64_t pr_deadline_after_ms(int64_t timeout_ms)
 {
     uint64_t deadline_ns;

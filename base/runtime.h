@@ -36,6 +36,9 @@ void pr_thread_join(struct pr_thread *thread);
 /* Sleeps by pr_poll with no descriptors. */
 void pr_sleep_ms(int ms);
 
+/* Processor time that the calling thread has used. */
+uint64_t pr_thread_cpu_ns(void);
+
 /* A point in time, so that several waits share one limit. */
 #define PR_NEVER UINT64_MAX
 

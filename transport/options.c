@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "transport/options.h"
+
+#include "base/error.h"
+#include "wire/messages.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define WINDOWS_IN_BUDGET 4
+
+/* Copies what both know of; refuses set fields that this library is too old for. */
+static int copy_stamped(const struct pagerail_options *given, struct pagerail_options *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (!given)
+        return 0;
+    if (given->size < sizeof(given->size))
+        return pr_error(EINVAL, "options without a size: start from PAGERAIL_OPTIONS_INIT");
+    size_t known = given->size < sizeof(*out) ? given->size : sizeof(*out);
+    memcpy(out, given, known);
+    const unsigned char *surplus = (const unsigned char *)given;
+    for (size_t i = known; i < given->size; i++) {
+        if (surplus[i])
+            return pr_error(EINVAL, "an option is set that this version of pagerail does not know");
+    }
+    return 0;
+}
+
+/* Fills a zero in, then holds the value against its range. */
+static int settle(uint32_t *value, uint32_t fallback, uint32_t least, uint32_t most,
+                  const char *name)
+{
+    if (!*value)
+        *value = fallback;
+    if (*value < least || *value > most)
+        return pr_error(EINVAL, "%s is %u: give %u to %u, or 0 for %u", name, *value, least, most,
+                        fallback);
+    return 0;
+}
+
+static bool is_power_of_two(uint64_t value)
+{
+    return value && !(value & (value - 1));
+}
+
+static int settle_window(struct pagerail_options *o)
+{
+    if (!o->window_bytes)
+        o->window_bytes = UINT64_C(64) << 20;
+    if (!is_power_of_two(o->window_bytes) || o->window_bytes < PR_MIN_WINDOW_BYTES ||
+        o->window_bytes > PR_WIRE_MAX_WINDOW_BYTES)
+        return pr_error(EINVAL,
+                        "window_bytes is %" PRIu64 ": give a power of two from 64 KiB to 1 TiB",
+                        o->window_bytes);
+    if (!o->pin_budget_bytes)
+        return 0;
+    while (o->window_bytes > PR_MIN_WINDOW_BYTES &&
+           o->window_bytes > o->pin_budget_bytes / WINDOWS_IN_BUDGET)
+        o->window_bytes /= 2;
+    if (o->window_bytes > o->pin_budget_bytes / WINDOWS_IN_BUDGET)
+        return pr_error(EINVAL, "pin_budget_bytes is %" PRIu64 ": at least 256 KiB are needed",
+                        o->pin_budget_bytes);
+    return 0;
+}
+
+int pr_options_resolve(const struct pagerail_options *given, struct pagerail_options *out)
+{
+    struct pagerail_options o;
+    int err = copy_stamped(given, &o);
+    if (!err)
+        err = settle(&o.connect_timeout_ms, 10000, 1, 3600000, "connect_timeout_ms");
+    if (!err)
+        err = settle(&o.silence_timeout_ms, 3000, 300, 60000, "silence_timeout_ms");
+    if (!err)
+        err = settle(&o.registration_threads, 2, 1, 64, "registration_threads");
+    if (!err && o.lanes > PR_WIRE_MAX_LANES)
+        err = pr_error(EINVAL, "lanes is %u: give 1 to %d, or 0 for the fabric's choice", o.lanes,
+                       PR_WIRE_MAX_LANES);
+    if (!err)
+        err = settle_window(&o);
+    if (!err)
+        err = settle(&o.downtime_budget_ms, 500, 1, 3600000, "downtime_budget_ms");
+    if (!err)
+        err = settle(&o.max_rounds, 60, 1, 100000, "max_rounds");
+    if (!err)
+        err = settle(&o.max_throttle_percent, 90, 0, 99, "max_throttle_percent");
+    if (!err && o.on_stall > PAGERAIL_STALL_FORCE)
+        err = pr_error(EINVAL, "on_stall is %u: give PAGERAIL_STALL_ABORT or _FORCE", o.on_stall);
+    if (err)
+        return err;
+    o.size = sizeof(o);
+    *out = o;
+    return 0;
+}

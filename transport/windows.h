@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Registration at the source, window by window, overlapped with sending.
+ *
+ * A window can be written once it is registered here (by a pool thread) and the destination has
+ * granted its key. The source asks for windows in order of address as far ahead as the pin budgets
+ * of both sides allow, and out of order when a worker needs one. When the budget is used up,
+ * windows that no transfer uses make room, the one idle for longest first; the destination is told,
+ * so it frees its side. So the source alone decides, and keeps to the smaller budget of the two.
+ *
+ * THREADS. Any. One lock, taken once for a chunk of some MiB, never per page.
+ */
+#ifndef PR_TRANSPORT_WINDOWS_H
+#define PR_TRANSPORT_WINDOWS_H
+
+#include "base/pool.h"
+#include "transport/session.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum pr_window_state {
+    PR_WINDOW_IDLE,  /* neither registered nor asked for */
+    PR_WINDOW_ASKED, /* registration here and the grant are under way */
+    PR_WINDOW_READY,
+    PR_WINDOW_LEAVING, /* being deregistered */
+};
+
+struct pr_window {
+    struct pr_job job; /* first: cast back. Registration, or deregistration while LEAVING */
+    struct pr_windows *windows;
+    uint32_t region, index;
+    enum pr_window_state state;
+    _Atomic uint32_t users; /* transfers and chunks that need it; falls to 0 without the lock */
+    struct pr_mr *mr;
+    bool granted;
+    bool demanded;     /* a worker waits for it: it may not be evicted before that worker had it */
+    struct pr_key key; /* at the destination */
+    struct pr_window *older, *newer; /* READY windows in order of last use */
+};
+
+struct pr_windows {
+    struct pr_session *session;
+    pthread_mutex_t lock;
+    struct pr_window **of_region; /* [region][index] */
+    uint64_t budget_bytes;        /* the smaller of both sides'; UINT64_MAX = no limit */
+    uint64_t used_bytes;          /* of windows that are not IDLE */
+    uint64_t leaving_bytes;
+    struct pr_window *oldest, *newest;
+    uint64_t prefetch_region, prefetch_index;
+    _Atomic bool starving; /* somebody waits for room */
+    _Atomic uint64_t registered_bytes;
+    _Atomic uint64_t registration_ns;
+    void (*on_change)(void *opaque); /* wakes whoever parked work; any thread */
+    void *opaque;
+};
+
+/* peer_pin_bytes: the destination's budget, 0 = no limit. ERRORS: -ENOMEM. */
+int pr_windows_open(struct pr_windows *windows, struct pr_session *session, uint64_t peer_pin_bytes,
+                    void (*on_change)(void *opaque), void *opaque);
+
+/* Ends all registrations, in parallel. The pool must be idle of window jobs: no sends go on. */
+void pr_windows_close(struct pr_windows *windows);
+
+/* Asks for further windows in order of address, as far as the budget goes. */
+int pr_windows_prefetch(struct pr_windows *windows);
+
+/*
+ * Gets the window that holds `offset`. *out then has one user more; pr_window_release gives it
+ * back. ERRORS: -EAGAIN it was asked for; try again after on_change.
+ */
+int pr_windows_acquire(struct pr_windows *windows, uint32_t region, uint64_t offset,
+                       struct pr_window **out);
+
+/* A further user of a window that the caller already uses. */
+void pr_window_retain(struct pr_window *window);
+void pr_window_release(struct pr_window *window);
+
+/* Control thread: the destination granted a key. -EPROTO for one that was not asked for. */
+int pr_windows_granted(struct pr_windows *windows, const struct pr_wire_grant *grant);
+
+#endif

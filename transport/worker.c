@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "transport/worker.h"
+
+#include "base/error.h"
+#include "base/fault.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RING_CHUNKS 1024
+
+/* Posted between two looks at the completions. */
+#define BATCH_BYTES (UINT64_C(4) << 20)
+#define BATCH_WRITES 512
+
+/* Zero messages that wait on a lane at which the worker stops to find more. */
+#define ZERO_BACKLOG 8
+
+static struct pr_region *region_of(const struct pr_worker *worker, uint32_t region)
+{
+    return &worker->work->session->regions.list[region];
+}
+
+/* ---- zero pages ---- */
+
+static int send_zero(struct pr_worker *worker)
+{
+    if (!worker->zero.count)
+        return 0;
+    struct pr_channel *channel = &worker->senders[0].channel;
+    uint8_t buffer[PR_WIRE_MAX_MESSAGE];
+    worker->zero.epoch = worker->epoch;
+    int err = pr_channel_send(
+        channel, buffer, pr_wire_zero_encode(&worker->zero, buffer, channel->message_bytes), NULL);
+    worker->zero.count = 0;
+    return err;
+}
+
+static uint32_t ranges_at_once(const struct pr_worker *worker)
+{
+    uint32_t fits = (worker->senders[0].channel.message_bytes - PR_WIRE_HEADER_BYTES - 12) / 20;
+    return fits < PR_WIRE_MAX_ZERO_RANGES ? fits : PR_WIRE_MAX_ZERO_RANGES;
+}
+
+static int add_zero_range(struct pr_worker *worker, uint32_t region, uint64_t offset, uint64_t len)
+{
+    struct pr_wire_zero *zero = &worker->zero;
+    struct pr_wire_range *last = zero->count ? &zero->range[zero->count - 1] : NULL;
+    if (last && last->region == region && last->offset + last->len == offset) {
+        last->len += len;
+        return 0;
+    }
+    zero->range[zero->count++] = (struct pr_wire_range){region, offset, len};
+    return zero->count >= ranges_at_once(worker) ? send_zero(worker) : 0;
+}
+
+/* Names the pages of the range that the destination does not know to be zero. */
+static int take_zero(struct pr_worker *worker, const struct pr_transfer *t)
+{
+    uint32_t region = worker->walk.chunk.region;
+    uint64_t pages = t->len_bytes / PR_ZERO_PAGE_BYTES;
+    atomic_fetch_add_explicit(&worker->zero_pages, pages, memory_order_relaxed);
+    if (pr_fault("zero.forget"))
+        return 0;
+    struct pr_runs runs =
+        pr_runs_take(&worker->work->written[region], t->offset_bytes / PR_ZERO_PAGE_BYTES, pages,
+                     PR_RUNS_UNLIMITED);
+    struct pr_run run;
+    int err = 0;
+    while (!err && pr_runs_next(&runs, &run))
+        err = add_zero_range(worker, region, run.first_page * PR_ZERO_PAGE_BYTES,
+                             run.pages * PR_ZERO_PAGE_BYTES);
+    return err;
+}
+
+/* ---- data ---- */
+
+/* The lane with the least under way. */
+static struct pr_sender *idlest(struct pr_worker *worker)
+{
+    struct pr_sender *best = &worker->senders[0];
+    for (uint32_t i = 1; i < worker->sender_count; i++) {
+        if (worker->senders[i].flight_bytes < best->flight_bytes)
+            best = &worker->senders[i];
+    }
+    return best;
+}
+
+static int take_data(struct pr_worker *worker, const struct pr_transfer *t)
+{
+    const struct pr_chunk *chunk = &worker->walk.chunk;
+    uint64_t window_start = t->offset_bytes & ~(worker->work->session->window_bytes - 1);
+    uint64_t remote = worker->window->key.addr + (t->offset_bytes - window_start);
+    int err = pr_sender_write(idlest(worker), worker->window,
+                              region_of(worker, chunk->region)->addr + t->offset_bytes, remote,
+                              t->len_bytes);
+    if (!err)
+        pr_bitmap_set_range(&worker->work->written[chunk->region],
+                            t->offset_bytes / PR_ZERO_PAGE_BYTES,
+                            t->len_bytes / PR_ZERO_PAGE_BYTES);
+    return err;
+}
+
+/* ---- chunks ---- */
+
+static int start_walk(struct pr_worker *worker, const struct pr_chunk *chunk)
+{
+    int err =
+        pr_windows_acquire(worker->work->windows, chunk->region, chunk->offset, &worker->window);
+    if (err)
+        return err;
+    const struct pr_region *region = region_of(worker, chunk->region);
+    pr_walk_start(&worker->walk, chunk, region->addr, region->page_bytes, &worker->work->limits);
+    worker->walking = true;
+    return 0;
+}
+
+static void end_walk(struct pr_worker *worker)
+{
+    if (worker->walking)
+        pr_window_release(worker->window);
+    worker->walking = false;
+}
+
+static void park(struct pr_worker *worker, const struct pr_chunk *chunk)
+{
+    worker->parked[worker->parked_count++] = *chunk;
+}
+
+/* Starts a parked chunk whose window is there now: 0, or -EAGAIN when there is none. */
+static int start_parked(struct pr_worker *worker)
+{
+    for (uint32_t i = 0; i < worker->parked_count; i++) {
+        struct pr_chunk chunk = worker->parked[i];
+        int err = start_walk(worker, &chunk);
+        if (err == -EAGAIN)
+            continue;
+        worker->parked[i] = worker->parked[--worker->parked_count];
+        return err;
+    }
+    return -EAGAIN;
+}
+
+/* Starts the next chunk of the ring, parking those whose window is not ready. -EAGAIN: none. */
+static int start_next(struct pr_worker *worker)
+{
+    while (worker->parked_count < PR_PARKED) {
+        const struct pr_chunk *front = pr_ring_front(&worker->ring);
+        if (!front)
+            return -EAGAIN;
+        struct pr_chunk chunk = *front;
+        if (chunk.kind == PR_CHUNK_EPOCH && worker->parked_count)
+            return -EAGAIN;
+        pr_ring_drop(&worker->ring);
+        pr_session_notify(worker->work->session); /* the caller may wait for a place */
+        if (chunk.kind == PR_CHUNK_EPOCH) {
+            worker->state = PR_WORKER_CLOSING;
+            return -EAGAIN;
+        }
+        int err = start_walk(worker, &chunk);
+        if (err != -EAGAIN)
+            return err;
+        park(worker, &chunk);
+    }
+    return -EAGAIN;
+}
+
+static int start_some_walk(struct pr_worker *worker)
+{
+    if (worker->walking)
+        return 0;
+    int err = start_parked(worker);
+    return err == -EAGAIN ? start_next(worker) : err;
+}
+
+/* Works through chunks until the batch is full or there is no place or no work: -EAGAIN for the
+ * latter two. *moved is set when anything was done. */
+static int feed(struct pr_worker *worker, bool *moved)
+{
+    uint64_t bytes = 0, writes = 0;
+    while (bytes < BATCH_BYTES && writes < BATCH_WRITES) {
+        int err = start_some_walk(worker);
+        if (err)
+            return err;
+        const struct pr_transfer *t = pr_walk_peek(&worker->walk);
+        if (!t) {
+            end_walk(worker);
+            *moved = true;
+            continue;
+        }
+        if (t->zero && pr_channel_backlog(&worker->senders[0].channel) >= ZERO_BACKLOG)
+            return -EAGAIN;
+        err = t->zero ? take_zero(worker, t) : take_data(worker, t);
+        if (err)
+            return err;
+        *moved = true;
+        bytes += t->len_bytes;
+        writes++;
+        pr_walk_took(&worker->walk);
+    }
+    return 0;
+}
+
+/* ---- epochs ---- */
+
+static int close_groups(struct pr_worker *worker)
+{
+    for (uint32_t i = 0; i < worker->sender_count; i++) {
+        int err = pr_sender_close_group(&worker->senders[i]);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static int send_epoch_end(struct pr_sender *sender, uint64_t epoch)
+{
+    struct pr_wire_epoch_end message = {epoch, sender->epoch_writes, sender->epoch_bytes};
+    uint8_t buffer[64];
+    sender->epoch_writes = sender->epoch_bytes = 0;
+    return pr_channel_send(&sender->channel, buffer,
+                           pr_wire_epoch_end_encode(&message, buffer, sizeof(buffer)), NULL);
+}
+
+/* Everything of the epoch is posted before its end is queued. */
+static int close_epoch(struct pr_worker *worker)
+{
+    int err = close_groups(worker);
+    if (!err)
+        err = send_zero(worker);
+    for (uint32_t i = 0; i < worker->sender_count && !err; i++)
+        err = send_epoch_end(&worker->senders[i], worker->epoch);
+    if (!err)
+        worker->state = PR_WORKER_AWAITING;
+    return err;
+}
+
+static bool all_idle(const struct pr_worker *worker)
+{
+    for (uint32_t i = 0; i < worker->sender_count; i++) {
+        if (!pr_sender_idle(&worker->senders[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool epoch_over(const struct pr_worker *worker)
+{
+    if (pr_fault("epoch.skip_wait"))
+        return true;
+    return atomic_load(&worker->work->acked_epoch) >= worker->epoch && all_idle(worker);
+}
+
+/* ---- the thread ---- */
+
+static int advance(struct pr_worker *worker, bool *moved)
+{
+    int err = 0;
+    if (worker->state == PR_WORKER_AWAITING && epoch_over(worker)) {
+        worker->epoch++;
+        worker->state = PR_WORKER_TAKING;
+        *moved = true;
+    }
+    if (worker->state == PR_WORKER_TAKING)
+        err = feed(worker, moved);
+    if (worker->state == PR_WORKER_CLOSING) {
+        err = close_epoch(worker);
+        *moved |= !err;
+    } else if (!err || err == -EAGAIN) {
+        int closed = close_groups(worker);
+        err = closed ? closed : err;
+    }
+    return err == -EAGAIN ? 0 : err;
+}
+
+static int on_message(void *opaque, enum pr_wire_type type, const void *body, uint32_t len)
+{
+    (void)opaque, (void)body, (void)len;
+    return pr_error(EPROTO, "the destination sent a %s message on a data lane", pr_wire_name(type));
+}
+
+static int on_written(void *opaque, uint64_t tag)
+{
+    return pr_sender_written(opaque, tag);
+}
+
+static void publish(struct pr_worker *worker)
+{
+    uint64_t bytes = 0, writes = 0;
+    for (uint32_t i = 0; i < worker->sender_count; i++) {
+        bytes += worker->senders[i].done_bytes;
+        writes += worker->senders[i].done_writes;
+    }
+    atomic_store_explicit(&worker->bytes_sent, bytes, memory_order_relaxed);
+    atomic_store_explicit(&worker->writes, writes, memory_order_relaxed);
+}
+
+static int pump_lanes(struct pr_worker *worker, bool *moved)
+{
+    for (uint32_t i = 0; i < worker->sender_count; i++) {
+        struct pr_sender *sender = &worker->senders[i];
+        struct pr_channel_handler handler = {on_message, on_written, sender};
+        int done = pr_channel_pump(&sender->channel, &handler);
+        if (done < 0)
+            return done;
+        *moved |= done;
+    }
+    publish(worker);
+    return 0;
+}
+
+/* Arms every lane and waits; the flag tells the caller's thread to raise `wake`. */
+static void sleep_until_something(struct pr_worker *worker)
+{
+    struct pollfd fds[PR_WIRE_MAX_LANES + 1];
+    fds[0] = (struct pollfd){.fd = worker->wake.fd, .events = POLLIN};
+    atomic_store(&worker->cpu_ns, pr_thread_cpu_ns());
+    for (uint32_t i = 0; i < worker->sender_count; i++) {
+        if (!pr_channel_sleep(&worker->senders[i].channel, &fds[i + 1]))
+            return;
+    }
+    pr_poll(fds, worker->sender_count + 1, -1);
+}
+
+static bool should_stop(struct pr_worker *worker)
+{
+    return atomic_load(&worker->stopping) || pr_session_failed(worker->work->session);
+}
+
+static int turn(struct pr_worker *worker)
+{
+    bool moved = false;
+    int err = advance(worker, &moved);
+    if (!err)
+        err = pump_lanes(worker, &moved);
+    if (err || moved) {
+        atomic_store(&worker->asleep, false);
+        return err;
+    }
+    /* One more turn after announcing sleep, so that a push in between is seen by one of us. */
+    if (!atomic_exchange(&worker->asleep, true))
+        return 0;
+    sleep_until_something(worker);
+    pr_event_clear(&worker->wake);
+    atomic_store(&worker->asleep, false);
+    return 0;
+}
+
+static void worker_main(void *opaque)
+{
+    struct pr_worker *worker = opaque;
+    int err = 0;
+    while (!err && !should_stop(worker))
+        err = turn(worker);
+    if (err)
+        pr_session_lane_lost(worker->work->session, err);
+    atomic_store(&worker->cpu_ns, pr_thread_cpu_ns());
+}
+
+int pr_worker_open(struct pr_worker *worker, struct pr_work *work, struct pr_lane **lanes,
+                   uint32_t count, uint32_t peer_depth, uint32_t peer_message_bytes)
+{
+    *worker = (struct pr_worker){.work = work, .wake = PR_EVENT_CLOSED, .epoch = 1};
+    worker->senders = calloc(count, sizeof(*worker->senders));
+    if (!worker->senders)
+        return pr_error(ENOMEM, "no memory for a worker");
+    int err = 0;
+    for (; worker->sender_count < count && !err; worker->sender_count++) {
+        struct pr_sender *sender = &worker->senders[worker->sender_count];
+        err = pr_sender_open(sender, lanes[worker->sender_count]);
+        lanes[worker->sender_count] = NULL;
+        pr_channel_agree(&sender->channel, peer_depth, peer_message_bytes);
+    }
+    if (!err && pr_ring_open(&worker->ring, RING_CHUNKS, sizeof(struct pr_chunk)))
+        err = pr_error(ENOMEM, "no memory for a worker's ring");
+    return err ? err : pr_event_open(&worker->wake);
+}
+
+int pr_worker_start(struct pr_worker *worker, unsigned number)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "pr-worker%u", number % 1000);
+    return pr_thread_spawn(&worker->thread, name, worker_main, worker);
+}
+
+void pr_worker_stop(struct pr_worker *worker)
+{
+    atomic_store(&worker->stopping, true);
+    if (worker->wake.fd >= 0)
+        pr_event_raise(&worker->wake);
+}
+
+void pr_worker_close(struct pr_worker *worker)
+{
+    if (worker->thread)
+        pr_thread_join(worker->thread);
+    end_walk(worker);
+    for (uint32_t i = 0; i < worker->sender_count; i++)
+        pr_sender_close(&worker->senders[i]);
+    free(worker->senders);
+    pr_ring_close(&worker->ring);
+    pr_event_close(&worker->wake);
+    *worker = (struct pr_worker){.wake = PR_EVENT_CLOSED};
+}
+
+void pr_worker_wake(struct pr_worker *worker)
+{
+    if (worker->wake.fd >= 0)
+        pr_event_raise(&worker->wake);
+}
+
+bool pr_worker_push(struct pr_worker *worker, const struct pr_chunk *chunk)
+{
+    if (!pr_ring_push(&worker->ring, chunk))
+        return false;
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&worker->asleep))
+        pr_event_raise(&worker->wake);
+    return true;
+}
