@@ -87,6 +87,8 @@ int pr_options_resolve(const struct pagerail_options *given, struct pagerail_opt
         err = settle(&o.max_rounds, 60, 1, 100000, "max_rounds");
     if (!err)
         err = settle(&o.max_throttle_percent, 90, 0, 99, "max_throttle_percent");
+    if (!err)
+        err = settle(&o.switchover_timeout_ms, 10000, 1, 3600000, "switchover_timeout_ms");
     if (!err && o.on_stall > PAGERAIL_STALL_FORCE)
         err = pr_error(EINVAL, "on_stall is %u: give PAGERAIL_STALL_ABORT or _FORCE", o.on_stall);
     if (err)

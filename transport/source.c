@@ -316,15 +316,18 @@ PAGERAIL_API int pagerail_source_epoch_wait(pagerail_source *source, uint64_t ep
     return err;
 }
 
-PAGERAIL_API int pagerail_source_fence(pagerail_source *source)
+PAGERAIL_API int pagerail_source_fence(pagerail_source *source, uint64_t *epoch)
 {
-    uint64_t epoch;
-    int err = pagerail_source_epoch_end(source, &epoch);
+    uint64_t closed;
+    int err = pagerail_source_epoch_end(source, &closed);
     if (err)
         return err;
     uint8_t mark[PR_MARK_BYTES];
-    pr_mark_encode(epoch, mark);
-    return pr_session_write(&source->session, mark, sizeof(mark));
+    pr_mark_encode(closed, mark);
+    err = pr_session_write(&source->session, mark, sizeof(mark));
+    if (!err && epoch)
+        *epoch = closed;
+    return err;
 }
 
 PAGERAIL_API int pagerail_source_write(pagerail_source *source, const void *bytes, size_t len)

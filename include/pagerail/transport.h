@@ -139,8 +139,10 @@ PAGERAIL_API int pagerail_source_epoch_wait(pagerail_source *source, uint64_t ep
  * pagerail_source_fence: closes the last epoch before the hand-over and puts a mark into the stream
  * that pagerail_destination_fence waits for: bytes written to the stream after it are seen by the
  * destination only after every page of every epoch is in its memory. Does not wait for that.
+ *
+ * epoch: receives the closed epoch's number; may be NULL.
  */
-PAGERAIL_API int pagerail_source_fence(pagerail_source *source);
+PAGERAIL_API int pagerail_source_fence(pagerail_source *source, uint64_t *epoch);
 
 /*
  * pagerail_source_write: appends device state to the stream. Copies; waits while the window is

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * After each round: go on, slow the guest, switch over, or give up? Pure: numbers in, verdict out.
+ *
+ * Predicted downtime = stop + last read of the dirty log + remaining bytes / completed bandwidth +
+ * fence and hand-over round trips + device state + resume, each term as measured in this migration
+ * as soon as it was (docs/architecture.md, "The switchover budget").
+ *
+ * A prediction is held against half of the budget as long as rounds still shrink: the other half is
+ * for what a prediction cannot know (a busy processor, a burst of writes between the last look and
+ * the stop). When they stop shrinking the whole budget counts, then the guest is slowed, a fifth of
+ * its time more each round, and then the user's choice for a stall applies.
+ */
+#ifndef PR_MIGRATE_CONVERGE_H
+#define PR_MIGRATE_CONVERGE_H
+
+#include <pagerail/options.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Measured so far; 0 = not yet. */
+struct pr_estimates {
+    uint64_t bandwidth_Bps; /* completed */
+    uint64_t dirty_rate_Bps;
+    uint64_t sync_ns;
+    uint64_t rtt_ns;
+};
+
+/* UINT64_MAX when there is no bandwidth to divide by. */
+uint64_t pr_converge_downtime_ns(const struct pr_estimates *estimates, uint64_t remaining_bytes);
+
+/* Until completion if the guest goes on as it does: the rounds' geometric sum. UINT64_MAX when the
+ * guest dirties as fast as the link carries. */
+uint64_t pr_converge_eta_ns(const struct pr_estimates *estimates, uint64_t remaining_bytes);
+
+enum pr_verdict {
+    PR_VERDICT_ROUND,
+    PR_VERDICT_THROTTLE, /* and another round */
+    PR_VERDICT_SWITCHOVER,
+    PR_VERDICT_STALL, /* nothing helps any more */
+};
+
+struct pr_converge_input {
+    uint32_t rounds; /* done */
+    uint32_t max_rounds;
+    uint64_t remaining_bytes; /* found dirty after the last round */
+    uint64_t sent_bytes;      /* that the last round had at its start */
+    uint64_t predicted_ns;
+    uint64_t budget_ns;
+    uint32_t throttle_percent, max_throttle_percent; /* max 0: the VMM cannot throttle */
+};
+
+enum pr_verdict pr_converge_judge(const struct pr_converge_input *input);
+
+/* The throttle after a PR_VERDICT_THROTTLE. */
+uint32_t pr_converge_throttle(uint32_t percent, uint32_t max_percent);
+
+#endif

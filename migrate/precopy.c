@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Phase "precopy": rounds while the guest runs.
+ *
+ * READ AFTER CLEAR. A page's entry in the dirty log is cleared by dirty_sync, which re-arms the
+ * tracking of that page, and only afterwards are its bits pushed, so only afterwards does a worker
+ * read it. A store that comes between is in the log again and the page goes out once more
+ * (invariant 1 of docs/architecture.md).
+ */
+#include "base/fault.h"
+#include "base/runtime.h"
+#include "migrate/migration.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* Fewer bytes say nothing about the bandwidth. */
+#define MEASURABLE_BYTES (UINT64_C(1) << 20)
+
+int pr_precopy_track(struct pagerail_migration *m)
+{
+    int err = pr_pool_open(&m->pool, m->options.registration_threads, "pr-dirty");
+    if (!err)
+        err = pr_dirty_open(&m->dirty, &m->vmm, &m->ops);
+    if (!err)
+        err = pr_callback_result("dirty_start", m->ops.dirty_start(m->vmm.opaque));
+    if (err)
+        return err;
+    m->tracking = true;
+    m->dirty.bytes = m->total_bytes;
+    return PR_STATE_ROUND;
+}
+
+static int push_everything(struct pagerail_migration *m)
+{
+    int err = 0;
+    for (uint32_t r = 0; r < m->vmm.region_count && !err; r++)
+        err = pagerail_source_push(m->source, r, 0, m->vmm.regions[r].len_bytes);
+    return err;
+}
+
+int pr_precopy_push(struct pagerail_migration *m)
+{
+    m->round_bytes = m->dirty.bytes;
+    m->round_start_ns = pr_now_ns();
+    pagerail_source_stats(m->source, &m->round_start);
+    return m->round_count ? pr_dirty_push(&m->dirty, m->source) : push_everything(m);
+}
+
+static int send_round(struct pagerail_migration *m)
+{
+    uint64_t epoch;
+    int err = pr_precopy_push(m);
+    if (!err)
+        err = pagerail_source_epoch_end(m->source, &epoch);
+    if (err)
+        return err;
+    while ((err = pagerail_source_epoch_wait(m->source, epoch, PR_PROGRESS_MS)) == -EAGAIN)
+        pr_progress_sometimes(m);
+    return err;
+}
+
+static int read_log(struct pagerail_migration *m, struct pagerail_round *round)
+{
+    uint64_t start = pr_now_ns();
+    int err = pr_dirty_sync(&m->dirty, m->pool);
+    uint64_t now = pr_now_ns();
+    m->estimates.sync_ns = now - start;
+    uint64_t since_ns = now - m->round_start_ns;
+    round->dirty_bytes = m->dirty.bytes;
+    round->dirty_rate_Bps =
+        since_ns ? (uint64_t)((double)m->dirty.bytes * 1e9 / (double)since_ns) : 0;
+    m->estimates.dirty_rate_Bps = round->dirty_rate_Bps;
+    return err;
+}
+
+static void measure(struct pagerail_migration *m, struct pagerail_round *round)
+{
+    struct pagerail_stats now;
+    pagerail_source_stats(m->source, &now);
+    uint64_t ns = pr_now_ns() - m->round_start_ns;
+    *round = (struct pagerail_round){
+        .bytes = now.bytes_sent - m->round_start.bytes_sent,
+        .pages = now.pages_sent - m->round_start.pages_sent,
+        .zero_pages = now.zero_pages - m->round_start.zero_pages,
+        .duration_ns = ns,
+        .throttle_percent = m->throttle_percent,
+    };
+    round->bandwidth_Bps = ns ? (uint64_t)((double)round->bytes * 1e9 / (double)ns) : 0;
+    if (round->bytes >= MEASURABLE_BYTES || !m->estimates.bandwidth_Bps)
+        m->estimates.bandwidth_Bps = round->bandwidth_Bps;
+    m->estimates.rtt_ns = now.rtt_ns;
+}
+
+static int record(struct pagerail_migration *m, const struct pagerail_round *round)
+{
+    if (m->round_count == m->round_room) {
+        uint32_t room = m->round_room ? m->round_room * 2 : 16;
+        struct pagerail_round *more = realloc(m->rounds, room * sizeof(*more));
+        if (!more)
+            return pr_error(ENOMEM, "no memory for the list of rounds");
+        m->rounds = more;
+        m->round_room = room;
+    }
+    m->rounds[m->round_count++] = *round;
+    return 0;
+}
+
+static int stalled(struct pagerail_migration *m)
+{
+    if (m->options.on_stall == PAGERAIL_STALL_FORCE)
+        return PR_STATE_STOP;
+    return pr_error(
+        EBUSY,
+        "the guest dirties %" PRIu64 " MB/s and the link carries %" PRIu64
+        " MB/s: after %u rounds with the guest slowed by %u%%, stopping it would cost %" PRIu64
+        " ms and the budget is %u ms: raise the budget, add lanes, or force it",
+        m->estimates.dirty_rate_Bps / 1000000, m->estimates.bandwidth_Bps / 1000000, m->round_count,
+        m->throttle_percent, m->predicted_ns / 1000000, m->options.downtime_budget_ms);
+}
+
+static int throttle(struct pagerail_migration *m)
+{
+    m->throttle_percent =
+        pr_converge_throttle(m->throttle_percent, m->options.max_throttle_percent);
+    int err = pr_callback_result("throttle", m->ops.throttle(m->vmm.opaque, m->throttle_percent));
+    return err ? err : PR_STATE_ROUND;
+}
+
+static int decide(struct pagerail_migration *m)
+{
+    struct pr_converge_input input = {
+        .rounds = m->round_count,
+        .max_rounds = m->options.max_rounds,
+        .remaining_bytes = m->dirty.bytes,
+        .sent_bytes = m->round_bytes,
+        .predicted_ns = m->predicted_ns,
+        .budget_ns = (uint64_t)m->options.downtime_budget_ms * 1000000,
+        .throttle_percent = m->throttle_percent,
+        .max_throttle_percent = m->ops.throttle ? m->options.max_throttle_percent : 0,
+    };
+    switch (pr_converge_judge(&input)) {
+    case PR_VERDICT_SWITCHOVER:
+        return PR_STATE_STOP;
+    case PR_VERDICT_THROTTLE:
+        return throttle(m);
+    case PR_VERDICT_STALL:
+        return stalled(m);
+    case PR_VERDICT_ROUND:
+        break;
+    }
+    return PR_STATE_ROUND;
+}
+
+/* For the test of invariant 1: the log is cleared after the pages were read. */
+static int forget_what_came_meanwhile(struct pagerail_migration *m)
+{
+    int err = pr_dirty_sync(&m->dirty, m->pool);
+    for (uint32_t r = 0; r < m->vmm.region_count; r++) {
+        for (uint64_t i = 0; i < pr_bits_words(m->dirty.bitmaps[r].pages); i++)
+            pr_bitmap_take(&m->dirty.bitmaps[r], i, UINT64_MAX);
+    }
+    return err;
+}
+
+int pr_precopy_round(struct pagerail_migration *m)
+{
+    struct pagerail_round round;
+    pr_progress_now(m);
+    int err = send_round(m);
+    if (!err && pr_fault("dirty.clear_late"))
+        err = forget_what_came_meanwhile(m);
+    if (err)
+        return err;
+    measure(m, &round);
+    err = read_log(m, &round);
+    m->predicted_ns = pr_converge_downtime_ns(&m->estimates, m->dirty.bytes);
+    round.predicted_downtime_ns = m->predicted_ns;
+    if (!err)
+        err = record(m, &round);
+    return err ? err : decide(m);
+}
