@@ -49,12 +49,14 @@ static uint16_t read_rails(struct pr_reader *r, struct pr_wire_check *c, struct 
     return rails;
 }
 
-/* A peer may be able to receive more than PR_WIRE_MAX_MESSAGE, or hold any number of buffers: the
- * reader of these takes the minimum of both sides. */
-static void check_capacity(struct pr_wire_check *c, uint32_t message_bytes, uint32_t recv_depth)
+/* A peer may be able to receive more than PR_WIRE_MAX_MESSAGE, hold any number of buffers, or be as
+ * patient as it likes: the reader of these takes the minimum of both sides. */
+static void check_capacity(struct pr_wire_check *c, uint32_t message_bytes, uint32_t recv_depth,
+                           uint32_t silence_ms)
 {
     pr_wire_check_range(c, "message_bytes", message_bytes, PR_WIRE_MIN_MESSAGE, UINT32_MAX);
     pr_wire_check_range(c, "recv_depth", recv_depth, PR_WIRE_MIN_RECV_DEPTH, UINT32_MAX);
+    pr_wire_check_range(c, "silence_ms", silence_ms, PR_WIRE_MIN_SILENCE_MS, UINT32_MAX);
 }
 
 static int hello_check(const struct pr_wire_hello *m, int err)
@@ -68,7 +70,7 @@ static int hello_check(const struct pr_wire_hello *m, int err)
                         m->regions * PR_WIRE_MAX_REGION_BYTES);
     pr_wire_check_power(&c, "window_bytes", m->window_bytes, PR_WIRE_MIN_WINDOW_BYTES,
                         PR_WIRE_MAX_WINDOW_BYTES);
-    check_capacity(&c, m->message_bytes, m->recv_depth);
+    check_capacity(&c, m->message_bytes, m->recv_depth, m->silence_ms);
     check_rails(&c, m->rail, m->rails);
     return c.failed;
 }
@@ -160,7 +162,7 @@ static int welcome_check(const struct pr_wire_welcome *m, int err)
     pr_wire_check_bits(&c, "features", m->features, PR_WIRE_FEATURES);
     pr_wire_check_power(&c, "window_bytes", m->window_bytes, PR_WIRE_MIN_WINDOW_BYTES,
                         PR_WIRE_MAX_WINDOW_BYTES);
-    check_capacity(&c, m->message_bytes, m->recv_depth);
+    check_capacity(&c, m->message_bytes, m->recv_depth, m->silence_ms);
     pr_wire_check_that(&c, !pr_wire_all_zero(m->token, sizeof(m->token)), "token", "random bytes");
     check_rails(&c, m->rail, m->rails);
     return c.failed;

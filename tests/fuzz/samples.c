@@ -83,7 +83,7 @@ static void fill_hello(union any_message *out, struct random *r)
     m->window_bytes = window_bytes(r);
     m->message_bytes = (uint32_t)random_between(r, PR_WIRE_MIN_MESSAGE, UINT32_MAX);
     m->recv_depth = (uint32_t)random_between(r, PR_WIRE_MIN_RECV_DEPTH, UINT32_MAX);
-    m->silence_ms = (uint32_t)random_between(r, 0, UINT32_MAX);
+    m->silence_ms = (uint32_t)random_between(r, PR_WIRE_MIN_SILENCE_MS, UINT32_MAX);
     m->rails = fill_rails(m->rail, r);
 }
 
@@ -106,7 +106,7 @@ static void fill_welcome(union any_message *out, struct random *r)
     m->pin_bytes = random_between(r, 0, UINT64_MAX);
     m->message_bytes = (uint32_t)random_between(r, PR_WIRE_MIN_MESSAGE, UINT32_MAX);
     m->recv_depth = (uint32_t)random_between(r, PR_WIRE_MIN_RECV_DEPTH, UINT32_MAX);
-    m->silence_ms = (uint32_t)random_between(r, 0, UINT32_MAX);
+    m->silence_ms = (uint32_t)random_between(r, PR_WIRE_MIN_SILENCE_MS, UINT32_MAX);
     fill_token(m->token, r);
     m->rails = fill_rails(m->rail, r);
 }

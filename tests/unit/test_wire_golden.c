@@ -73,7 +73,7 @@ static const struct golden {
                   .pin_bytes = UINT64_C(0x0123456789abcdef),
                   .message_bytes = 1024,
                   .recv_depth = 4,
-                  .silence_ms = 1,
+                  .silence_ms = 300,
                   .token = TOKEN_BYTES,
                   .rails = 1,
                   .rail = {{"rxe0/1", 256}}}},
@@ -84,7 +84,7 @@ static const struct golden {
      "efcdab8967452301"  /* pin_bytes */
      "00040000"          /* message_bytes */
      "04000000"          /* recv_depth */
-     "01000000"          /* silence_ms */
+     "2c010000"          /* silence_ms */
      TOKEN "0100"        /* rails */
      "0600 727865302f31" /* "rxe0/1" */
      "0001"},

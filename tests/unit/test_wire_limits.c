@@ -117,6 +117,7 @@ static void the_encoder_refuses_a_bad_hello(void **state)
     REFUSED(hello, m->window_bytes = 96 * KIB, "window_bytes");
     REFUSED(hello, m->message_bytes = PR_WIRE_MIN_MESSAGE - 1, "message_bytes");
     REFUSED(hello, m->recv_depth = PR_WIRE_MIN_RECV_DEPTH - 1, "recv_depth");
+    REFUSED(hello, m->silence_ms = PR_WIRE_MIN_SILENCE_MS - 1, "silence_ms");
     REFUSED(hello, m->rails = 0, "rails");
     REFUSED(hello, m->rails = PR_WIRE_MAX_RAILS + 1, "rails");
     REFUSED(hello, m->rail[1].lanes = 0, "rail[1].lanes");
@@ -129,7 +130,8 @@ static void the_encoder_refuses_a_bad_hello(void **state)
           m->total_bytes = PR_WIRE_MAX_REGIONS * PR_WIRE_MAX_REGION_BYTES);
     TAKEN(hello, m->window_bytes = PR_WIRE_MAX_WINDOW_BYTES);
     TAKEN(hello, m->rail[1].lanes = PR_WIRE_MAX_LANES - 1);
-    TAKEN(hello, m->message_bytes = UINT32_MAX; m->recv_depth = UINT32_MAX);
+    TAKEN(hello, m->message_bytes = m->recv_depth = m->silence_ms = UINT32_MAX);
+    TAKEN(hello, m->silence_ms = PR_WIRE_MIN_SILENCE_MS);
     TAKEN(hello, m->features = UINT64_MAX); /* of a newer peer */
 }
 
@@ -163,6 +165,7 @@ static void the_encoder_refuses_a_bad_welcome(void **state)
     REFUSED(welcome, m->window_bytes++, "window_bytes");
     REFUSED(welcome, m->message_bytes = PR_WIRE_MIN_MESSAGE - 1, "message_bytes");
     REFUSED(welcome, m->recv_depth = PR_WIRE_MIN_RECV_DEPTH - 1, "recv_depth");
+    REFUSED(welcome, m->silence_ms = PR_WIRE_MIN_SILENCE_MS - 1, "silence_ms");
     REFUSED(welcome, m->token[0] = 0, "token");
     REFUSED(welcome, m->rails = 0, "rails");
     REFUSED(welcome, m->rails = PR_WIRE_MAX_RAILS + 1, "rails");
@@ -314,6 +317,7 @@ static const struct patch {
     {"hello", 24, 8, PR_WIRE_MAX_WINDOW_BYTES * 2, "window_bytes"},
     {"hello", 32, 4, PR_WIRE_MIN_MESSAGE - 1, "message_bytes"},
     {"hello", 36, 4, PR_WIRE_MIN_RECV_DEPTH - 1, "recv_depth"},
+    {"hello", 40, 4, PR_WIRE_MIN_SILENCE_MS - 1, "silence_ms"},
     {"hello", 44, 2, 0, "rails"},
     {"hello", 44, 2, PR_WIRE_MAX_RAILS + 1, "rails"},
     {"hello", 44, 2, 3, "truncated"},
@@ -344,6 +348,7 @@ static const struct patch {
     {"welcome", 10, 8, PR_WIRE_MAX_WINDOW_BYTES * 2, "window_bytes"},
     {"welcome", 26, 4, PR_WIRE_MIN_MESSAGE - 1, "message_bytes"},
     {"welcome", 30, 4, PR_WIRE_MIN_RECV_DEPTH - 1, "recv_depth"},
+    {"welcome", 34, 4, 0, "silence_ms"},
     {"welcome", 38, 1, 0, "token"},
     {"welcome", 54, 2, 0, "rails"},
     {"welcome", 54, 2, PR_WIRE_MAX_RAILS + 1, "rails"},
