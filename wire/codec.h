@@ -17,7 +17,7 @@
 /* "hello", "region", ...; "unknown" outside the enum. */
 const char *pr_wire_name(unsigned type);
 
-/* Checks type, flags and that body_len matches; *body points into bytes. */
+/* Checks type, flags, PR_WIRE_MAX_MESSAGE and that body_len matches; *body points into bytes. */
 int pr_wire_header_decode(struct pr_wire_header *out, const void **body, const void *bytes,
                           size_t len);
 void pr_wire_set_credits(void *message, uint16_t credits);
@@ -27,11 +27,12 @@ void pr_wire_set_credits(void *message, uint16_t credits);
 int pr_wire_version_choose(uint16_t our_min, uint16_t our_max, uint16_t peer_min,
                            uint16_t peer_max);
 
-/* Messages without a body: credit, ready, release, bye. */
+/* Messages without a body: credit, ready, release, bye. -EINVAL for any other type. */
 int pr_wire_empty_encode(enum pr_wire_type type, void *to, size_t size);
 int pr_wire_empty_decode(enum pr_wire_type type, const void *body, size_t len);
 
-/* The knock is private data, not a message: no header. */
+/* The knock is private data, not a message: no header, PR_WIRE_KNOCK_BYTES. Zeroes may follow it,
+ * as rdma_cm pads private data. */
 int pr_wire_knock_encode(const struct pr_wire_knock *knock, void *to, size_t size);
 int pr_wire_knock_decode(struct pr_wire_knock *out, const void *bytes, size_t len);
 

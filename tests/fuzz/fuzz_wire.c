@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One libFuzzer target for each message: FUZZ_MESSAGE is its name, or "message" for a whole one
- * with its header. */
+/* One libFuzzer target for each message: meson sets FUZZ_MESSAGE to its name. */
 #include "tests/fuzz/property.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifndef FUZZ_MESSAGE
+#define FUZZ_MESSAGE "message" /* any, with its header */
+#endif
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -84,7 +84,7 @@ static const struct golden {
      "efcdab8967452301"  /* pin_bytes */
      "00040000"          /* message_bytes */
      "04000000"          /* recv_depth */
-     "01000000"          /* silence_ms */
+     "2c010000"          /* silence_ms */
      TOKEN "0100"        /* rails */
      "0600 727865302f31" /* "rxe0/1" */
      "0001"},
