@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "bench/program.h"
+
+#include "bench/shim.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct options {
+    const char *json;
+    unsigned pairs; /* 0: each ratio's own */
+    bool absolute;
+};
+
+static int usage(const char *program)
+{
+    fprintf(stderr,
+            "usage: %s [--json FILE] [--pairs N] [--absolute [--benchmark_filter=REGEX ...]]\n"
+            "Measures ratios against references; --absolute adds plain figures.\n",
+            program);
+    return 2;
+}
+
+static int parse(int argc, char **argv, struct options *out)
+{
+    static const struct option known[] = {
+        {"json", required_argument, NULL, 'j'},
+        {"pairs", required_argument, NULL, 'p'},
+        {"absolute", no_argument, NULL, 'a'},
+        {0},
+    };
+    int c;
+    while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
+        if (c == 'j')
+            out->json = optarg;
+        else if (c == 'p')
+            out->pairs = (unsigned)strtoul(optarg, NULL, 10);
+        else if (c == 'a')
+            out->absolute = true;
+        else
+            return usage(argv[0]);
+    }
+    bool pairs_fit = out->pairs <= PR_RATIO_MAX_PAIRS;
+    if (!pairs_fit)
+        fprintf(stderr, "--pairs: at most %d\n", PR_RATIO_MAX_PAIRS);
+    return optind == argc && pairs_fit ? 0 : usage(argv[0]);
+}
+
+int pr_bench_program(int argc, char **argv, const struct pr_ratio *ratios, unsigned count)
+{
+    struct options options = {0};
+    pr_bench_options(&argc, argv); /* takes its own out first */
+    int status = parse(argc, argv, &options);
+    if (status)
+        return status;
+    struct json_object *all = json_object_new_array();
+    for (unsigned i = 0; i < count; i++) {
+        struct pr_ratio_result result;
+        pr_ratio_measure(&ratios[i], options.pairs, &result);
+        pr_ratio_print(&result);
+        json_object_array_add(all, pr_ratio_to_json(&result));
+    }
+    if (options.json && json_object_to_file_ext(options.json, all, JSON_C_TO_STRING_PRETTY)) {
+        fprintf(stderr, "%s: %s\n", options.json, json_util_get_last_err());
+        status = 2;
+    }
+    json_object_put(all);
+    if (options.absolute)
+        pr_bench_run();
+    return status;
+}
