@@ -30,13 +30,18 @@ struct pr_runs pr_runs_over(const uint64_t *words, uint64_t first_page, uint64_t
     return start(bitmap, false, first_page, pages, max_pages);
 }
 
-/* The range's bits of a word; taken out of the bitmap if the iterator takes. */
-static uint64_t load(struct pr_runs *runs, uint64_t index)
+/* The bits of a word that are in `mask`; taken out of the bitmap if the iterator takes. */
+static inline uint64_t load(struct pr_runs *runs, uint64_t index, uint64_t mask)
 {
-    uint64_t mask = pr_bits_mask(index, runs->first_page, runs->end_page);
     if (runs->takes)
         return pr_bitmap_take(&runs->bitmap, index, mask);
     return atomic_load_explicit(&runs->bitmap.words[index], memory_order_relaxed) & mask;
+}
+
+/* Of a word that may reach beyond the range. */
+static uint64_t load_edge(struct pr_runs *runs, uint64_t index)
+{
+    return load(runs, index, pr_bits_mask(index, runs->first_page, runs->end_page));
 }
 
 /* The bits not handed out yet, of word next - 1: loads words until one has some; 0 at the end. */
@@ -46,7 +51,7 @@ static uint64_t seek(struct pr_runs *runs)
     while (!bits && next < stop) {
         next = pr_skip_zero_words((const uint64_t *)runs->bitmap.words, next, stop);
         if (next < stop)
-            bits = load(runs, next++);
+            bits = load_edge(runs, next++);
     }
     runs->next = next;
     return bits;
@@ -63,20 +68,26 @@ static unsigned least(unsigned a, uint64_t b)
     return a < b ? a : (unsigned)b;
 }
 
-/* Follows a run that reached the end of the word loaded last, and is `pages` long so far. */
+/* Follows a run that reached the end of the word loaded last, and is `pages` long so far. First
+ * over words that are in it entirely: no masks, and state in registers, make up most of the speed
+ * of long runs. Then into the word where it ends, by itself or by a limit. */
 static uint64_t follow(struct pr_runs *runs, uint64_t pages)
 {
-    const uint64_t stop = pr_bits_words(runs->end_page), max = runs->max_pages;
-    uint64_t next = runs->next, bits = 0;
-    unsigned ones = PR_WORD_BITS;
-    while (ones == PR_WORD_BITS && next < stop && pages < max) {
-        bits = load(runs, next++);
-        ones = least(pr_bits_ones(bits), max - pages);
-        pages += ones;
+    const uint64_t whole = runs->end_page / PR_WORD_BITS, stop = pr_bits_words(runs->end_page);
+    const uint64_t max = runs->max_pages;
+    uint64_t next = runs->next, bits = UINT64_MAX;
+    while (next < whole && max - pages >= PR_WORD_BITS) {
+        bits = load(runs, next++, UINT64_MAX);
+        if (bits != UINT64_MAX)
+            break;
+        pages += PR_WORD_BITS;
     }
+    if (bits == UINT64_MAX)
+        bits = next < stop && pages < max ? load_edge(runs, next++) : 0;
+    unsigned ones = least(pr_bits_ones(bits), max - pages);
     keep_above(runs, bits, ones);
     runs->next = next;
-    return pages;
+    return pages + ones;
 }
 
 bool pr_runs_next(struct pr_runs *runs, struct pr_run *out)
