@@ -23,6 +23,18 @@ static int usage(const char *program)
     return 2;
 }
 
+static bool parse_pairs(const char *text, unsigned *out)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    if (*end || value < 1 || value > PR_RATIO_MAX_PAIRS) {
+        fprintf(stderr, "--pairs %s: give a number from 1 to %d\n", text, PR_RATIO_MAX_PAIRS);
+        return false;
+    }
+    *out = (unsigned)value;
+    return true;
+}
+
 static int parse(int argc, char **argv, struct options *out)
 {
     static const struct option known[] = {
@@ -31,21 +43,19 @@ static int parse(int argc, char **argv, struct options *out)
         {"absolute", no_argument, NULL, 'a'},
         {0},
     };
+    bool wrong = false;
     int c;
     while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
         if (c == 'j')
             out->json = optarg;
         else if (c == 'p')
-            out->pairs = (unsigned)strtoul(optarg, NULL, 10);
+            wrong |= !parse_pairs(optarg, &out->pairs);
         else if (c == 'a')
             out->absolute = true;
         else
-            return usage(argv[0]);
+            wrong = true;
     }
-    bool pairs_fit = out->pairs <= PR_RATIO_MAX_PAIRS;
-    if (!pairs_fit)
-        fprintf(stderr, "--pairs: at most %d\n", PR_RATIO_MAX_PAIRS);
-    return optind == argc && pairs_fit ? 0 : usage(argv[0]);
+    return optind == argc && !wrong ? 0 : usage(argv[0]);
 }
 
 int pr_bench_program(int argc, char **argv, const struct pr_ratio *ratios, unsigned count)
@@ -63,7 +73,7 @@ int pr_bench_program(int argc, char **argv, const struct pr_ratio *ratios, unsig
         json_object_array_add(all, pr_ratio_to_json(&result));
     }
     if (options.json && json_object_to_file_ext(options.json, all, JSON_C_TO_STRING_PRETTY)) {
-        fprintf(stderr, "%s: %s\n", options.json, json_util_get_last_err());
+        fprintf(stderr, "%s", json_util_get_last_err());
         status = 2;
     }
     json_object_put(all);

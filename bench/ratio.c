@@ -5,14 +5,24 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
-static double turn_ns(const struct pr_ratio_side *side, void *arg)
+static uint64_t clock_ns(const struct pr_ratio *ratio)
+{
+    struct timespec now;
+    if (!ratio->cpu_time)
+        return pr_now_ns();
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static double turn_ns(const struct pr_ratio *ratio, const struct pr_ratio_side *side)
 {
     if (side->prepare)
-        side->prepare(arg);
-    uint64_t start = pr_now_ns();
-    uint64_t told = side->turn(arg);
-    uint64_t timed = pr_now_ns() - start;
+        side->prepare(ratio->arg);
+    uint64_t start = clock_ns(ratio);
+    uint64_t told = side->turn(ratio->arg);
+    uint64_t timed = clock_ns(ratio) - start;
     uint64_t ns = told ? told : timed;
     return ns ? (double)ns : 1; /* a clock too coarse must not divide by zero */
 }
@@ -36,15 +46,15 @@ void pr_ratio_measure(const struct pr_ratio *ratio, unsigned pairs, struct pr_ra
         pairs = ratio->pairs;
     if (pairs > PR_RATIO_MAX_PAIRS)
         pairs = PR_RATIO_MAX_PAIRS;
-    turn_ns(&ratio->ours, ratio->arg); /* warm up: page tables, clock speed, chosen variants */
-    turn_ns(&ratio->reference, ratio->arg);
+    turn_ns(ratio, &ratio->ours); /* warm up: page tables, clock speed, chosen variants */
+    turn_ns(ratio, &ratio->reference);
     for (unsigned i = 0; i < pairs; i++) {
         /* Who goes first changes, so that neither always inherits the other's caches. */
         if (i % 2)
-            reference[i] = turn_ns(&ratio->reference, ratio->arg);
-        ours[i] = turn_ns(&ratio->ours, ratio->arg);
+            reference[i] = turn_ns(ratio, &ratio->reference);
+        ours[i] = turn_ns(ratio, &ratio->ours);
         if (i % 2 == 0)
-            reference[i] = turn_ns(&ratio->reference, ratio->arg);
+            reference[i] = turn_ns(ratio, &ratio->reference);
         ratios[i] = reference[i] / ours[i];
     }
     double giga = (double)ratio->bytes_per_turn * 1e9;

@@ -8,6 +8,7 @@
 #define PR_BENCH_RATIO_H
 
 #include <json-c/json.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct pr_ratio_side {
@@ -24,8 +25,9 @@ struct pr_ratio {
     struct pr_ratio_side ours, reference;
     void *arg;               /* for all four functions */
     uint64_t bytes_per_turn; /* what a turn of either side works on */
-    unsigned pairs;          /* 1 to PR_RATIO_MAX_PAIRS */
-    double bar;              /* the least median that is good enough; 0 = none, only shown */
+    bool cpu_time;  /* time only while the calling thread runs: for turns that never wait */
+    unsigned pairs; /* 1 to PR_RATIO_MAX_PAIRS */
+    double bar;     /* the least median that is good enough; 0 = none, only shown */
 };
 #define PR_RATIO_MAX_PAIRS 101
 

@@ -74,6 +74,7 @@ static const struct pr_ratio ratios[] = {
         .ours = {"zero scan of zero pages", NULL, scan_zeros},
         .reference = {"vectorised read", NULL, read_zeros},
         .bytes_per_turn = MEMORY_BYTES,
+        .cpu_time = true,
         .pairs = 21,
         .bar = 0.90,
     },
@@ -82,6 +83,7 @@ static const struct pr_ratio ratios[] = {
         .ours = {"zero scan of data pages", NULL, scan_data},
         .reference = {"vectorised read", NULL, read_data},
         .bytes_per_turn = MEMORY_BYTES,
+        .cpu_time = true,
         .pairs = 21,
     },
     {
@@ -89,6 +91,7 @@ static const struct pr_ratio ratios[] = {
         .ours = {"zero scan of pages with data at the end", NULL, scan_tails},
         .reference = {"vectorised read", NULL, read_tails},
         .bytes_per_turn = MEMORY_BYTES,
+        .cpu_time = true,
         .pairs = 21,
     },
 };
