@@ -30,55 +30,76 @@ struct pr_runs pr_runs_over(const uint64_t *words, uint64_t first_page, uint64_t
     return start(bitmap, false, first_page, pages, max_pages);
 }
 
-/* The range's bits of the next word; moves past it. */
-static uint64_t load(struct pr_runs *runs)
+/* The bits of a word that are in `mask`; taken out of the bitmap if the iterator takes. */
+static inline uint64_t load(struct pr_runs *runs, uint64_t index, uint64_t mask)
 {
-    uint64_t index = runs->next++;
-    uint64_t mask = pr_bits_mask(index, runs->first_page, runs->end_page);
     if (runs->takes)
         return pr_bitmap_take(&runs->bitmap, index, mask);
     return atomic_load_explicit(&runs->bitmap.words[index], memory_order_relaxed) & mask;
 }
 
-/* Loads words until one has a bit; false at the end. */
-static bool seek(struct pr_runs *runs)
+/* Of a word that may reach beyond the range. */
+static uint64_t load_edge(struct pr_runs *runs, uint64_t index)
 {
-    uint64_t stop = pr_bits_words(runs->end_page);
-    while (!runs->bits) {
-        if (runs->next < stop)
-            runs->next = pr_skip_zero_words((const uint64_t *)runs->bitmap.words, runs->next, stop);
-        if (runs->next >= stop)
-            return false;
-        runs->bits = load(runs);
-    }
-    return true;
+    return load(runs, index, pr_bits_mask(index, runs->first_page, runs->end_page));
 }
 
-/* Takes up to `most` ones from the low end of `bits`, shifted down by `from`. */
-static unsigned cut(struct pr_runs *runs, unsigned from, uint64_t most)
+/* The bits not handed out yet, of word next - 1: loads words until one has some; 0 at the end. */
+static uint64_t seek(struct pr_runs *runs)
 {
-    unsigned ones = pr_bits_ones(runs->bits >> from);
-    if (ones > most)
-        ones = (unsigned)most;
-    uint64_t after = from + ones < PR_WORD_BITS ? UINT64_MAX << (from + ones) : 0;
-    runs->bits &= after;
-    return ones;
+    uint64_t bits = runs->bits, next = runs->next, stop = pr_bits_words(runs->end_page);
+    while (!bits && next < stop) {
+        next = pr_skip_zero_words((const uint64_t *)runs->bitmap.words, next, stop);
+        if (next < stop)
+            bits = load_edge(runs, next++);
+    }
+    runs->next = next;
+    return bits;
+}
+
+/* Keeps the bits of the word loaded last that lie above the lowest `count`. */
+static void keep_above(struct pr_runs *runs, uint64_t bits, unsigned count)
+{
+    runs->bits = count < PR_WORD_BITS ? bits & UINT64_MAX << count : 0;
+}
+
+static unsigned least(unsigned a, uint64_t b)
+{
+    return a < b ? a : (unsigned)b;
+}
+
+/* Follows a run that reached the end of the word loaded last, and is `pages` long so far. First
+ * over words that are in it entirely: no masks, and state in registers, make up most of the speed
+ * of long runs. Then into the word where it ends, by itself or by a limit. */
+static uint64_t follow(struct pr_runs *runs, uint64_t pages)
+{
+    const uint64_t whole = runs->end_page / PR_WORD_BITS, stop = pr_bits_words(runs->end_page);
+    const uint64_t max = runs->max_pages;
+    uint64_t next = runs->next, bits = UINT64_MAX;
+    while (next < whole && max - pages >= PR_WORD_BITS) {
+        bits = load(runs, next++, UINT64_MAX);
+        if (bits != UINT64_MAX)
+            break;
+        pages += PR_WORD_BITS;
+    }
+    if (bits == UINT64_MAX)
+        bits = next < stop && pages < max ? load_edge(runs, next++) : 0;
+    unsigned ones = least(pr_bits_ones(bits), max - pages);
+    keep_above(runs, bits, ones);
+    runs->next = next;
+    return pages + ones;
 }
 
 bool pr_runs_next(struct pr_runs *runs, struct pr_run *out)
 {
-    if (!seek(runs))
+    uint64_t bits = seek(runs);
+    if (!bits)
         return false;
-    unsigned from = (unsigned)__builtin_ctzll(runs->bits);
+    unsigned from = (unsigned)__builtin_ctzll(bits);
+    unsigned ones = least(pr_bits_ones(bits >> from), runs->max_pages);
     out->first_page = (runs->next - 1) * PR_WORD_BITS + from;
-    out->pages = cut(runs, from, runs->max_pages);
-    /* On across words, as long as the run reaches the end of the one before. */
-    uint64_t stop = pr_bits_words(runs->end_page);
-    while (out->first_page + out->pages == runs->next * PR_WORD_BITS && runs->next < stop &&
-           out->pages < runs->max_pages) {
-        runs->bits = load(runs);
-        out->pages += cut(runs, 0, runs->max_pages - out->pages);
-    }
+    keep_above(runs, bits, from + ones);
+    out->pages = from + ones < PR_WORD_BITS ? ones : follow(runs, ones);
     return true;
 }
 

@@ -19,19 +19,43 @@ PR_RACY static uint64_t skip_scalar(const uint64_t *words, uint64_t at, uint64_t
 
 #if defined(__x86_64__)
 
-/* Blocks of two cache lines; the word within the block is found by the scalar loop. */
-#define AVX2_WORDS 16
+/* Works in blocks of two cache lines, counted from word 0, so that no load straddles lines. */
+#define BLOCK_WORDS 16
+#define AVX2 PR_RACY __attribute__((target("avx2")))
 
-PR_RACY __attribute__((target("avx2"))) static uint64_t skip_avx2(const uint64_t *words,
-                                                                  uint64_t at, uint64_t end)
+/* Which words of a block are not zero: bit i for word i. No branch: which one it is, nothing could
+ * predict. */
+AVX2 static unsigned block_map(const uint64_t *block)
 {
-    for (; end - at >= AVX2_WORDS; at += AVX2_WORDS) {
-        const __m256i_u *v = (const __m256i_u *)(words + at);
-        __m256i any = (v[0] | v[1]) | (v[2] | v[3]);
-        if (!_mm256_testz_si256(any, any))
-            break;
+    const __m256i_u *v = (const __m256i_u *)block;
+    const __m256i zero = _mm256_setzero_si256();
+    unsigned zeros = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        __m256i equal = _mm256_cmpeq_epi64(v[i], zero);
+        zeros |= (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(equal)) << (4 * i);
     }
-    return skip_scalar(words, at, end);
+    return ~zeros & 0xffff;
+}
+
+AVX2 static bool block_is_zero(const uint64_t *block)
+{
+    const __m256i_u *v = (const __m256i_u *)block;
+    __m256i any = (v[0] | v[1]) | (v[2] | v[3]);
+    return _mm256_testz_si256(any, any);
+}
+
+AVX2 static uint64_t skip_avx2(const uint64_t *words, uint64_t at, uint64_t end)
+{
+    uint64_t block = at / BLOCK_WORDS * BLOCK_WORDS;
+    unsigned wanted = 0xffffu << (at - block); /* of the first block, from `at` on */
+    for (; block + BLOCK_WORDS <= end; block += BLOCK_WORDS, wanted = 0xffff) {
+        if (block_is_zero(words + block))
+            continue;
+        unsigned map = block_map(words + block) & wanted;
+        if (map)
+            return block + (unsigned)__builtin_ctz(map);
+    }
+    return skip_scalar(words, at > block ? at : block, end);
 }
 
 #endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "bench/program.h"
+
+#include "bench/shim.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct options {
+    const char *json;
+    unsigned pairs; /* 0: each ratio's own */
+    bool absolute;
+};
+
+static int usage(const char *program)
+{
+    fprintf(stderr,
+            "usage: %s [--json FILE] [--pairs N] [--absolute [--benchmark_filter=REGEX ...]]\n"
+            "Measures ratios against references; --absolute adds plain figures.\n",
+            program);
+    return 2;
+}
+
+static bool parse_pairs(const char *text, unsigned *out)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    if (*end || value < 1 || value > PR_RATIO_MAX_PAIRS) {
+        fprintf(stderr, "--pairs %s: give a number from 1 to %d\n", text, PR_RATIO_MAX_PAIRS);
+        return false;
+    }
+    *out = (unsigned)value;
+    return true;
+}
+
+static int parse(int argc, char **argv, struct options *out)
+{
+    static const struct option known[] = {
+        {"json", required_argument, NULL, 'j'},
+        {"pairs", required_argument, NULL, 'p'},
+        {"absolute", no_argument, NULL, 'a'},
+        {0},
+    };
+    bool wrong = false;
+    int c;
+    while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
+        if (c == 'j')
+            out->json = optarg;
+        else if (c == 'p')
+            wrong |= !parse_pairs(optarg, &out->pairs);
+        else if (c == 'a')
+            out->absolute = true;
+        else
+            wrong = true;
+    }
+    return optind == argc && !wrong ? 0 : usage(argv[0]);
+}
+
+int pr_bench_program(int argc, char **argv, const struct pr_ratio *ratios, unsigned count)
+{
+    struct options options = {0};
+    pr_bench_options(&argc, argv); /* takes its own out first */
+    int status = parse(argc, argv, &options);
+    if (status)
+        return status;
+    struct json_object *all = json_object_new_array();
+    for (unsigned i = 0; i < count; i++) {
+        struct pr_ratio_result result;
+        pr_ratio_measure(&ratios[i], options.pairs, &result);
+        pr_ratio_print(&result);
+        json_object_array_add(all, pr_ratio_to_json(&result));
+    }
+    if (options.json && json_object_to_file_ext(options.json, all, JSON_C_TO_STRING_PRETTY)) {
+        fprintf(stderr, "%s", json_util_get_last_err());
+        status = 2;
+    }
+    json_object_put(all);
+    if (options.absolute)
+        pr_bench_run();
+    return status;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What every bench program does with its command line; its own part is a table of ratios and the
+ * absolute benchmarks that it registered with bench/shim.h before. */
+#ifndef PR_BENCH_PROGRAM_H
+#define PR_BENCH_PROGRAM_H
+
+#include "bench/ratio.h"
+
+/*
+ * Measures and prints every ratio; then, with --absolute, runs the registered benchmarks.
+ *   --json FILE   also writes the ratios as a JSON array
+ *   --pairs N     measures N pairs of each, instead of each ratio's own number
+ *   --absolute    (and Google Benchmark's options after it)
+ * Returns the program's exit status: 0 also when a bar is missed, which is a figure and no failure
+ * of the program; 2 for a wrong command line or a file that cannot be written.
+ */
+int pr_bench_program(int argc, char **argv, const struct pr_ratio *ratios, unsigned count);
+
+#endif
