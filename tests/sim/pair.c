@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Nobody is left waiting for a side that was killed. */
+#define PATIENCE_MS 100000
+
 static void open_side(struct world *world, struct pair *pair, unsigned side)
 {
     unsigned access = PR_ACCESS_LOCAL_WRITE | PR_ACCESS_REMOTE_WRITE | PR_ACCESS_REMOTE_READ;
@@ -19,7 +22,7 @@ static void close_side(struct pair *pair, unsigned side)
 {
     pr_event_raise(&pair->done[side]);
     if (!pair->ends_alone)
-        pr_event_wait(&pair->done[!side], PR_NEVER);
+        pr_event_wait(&pair->done[!side], pr_deadline_after_ms(PATIENCE_MS));
     for (unsigned i = 0; i < pair->lane_count; i++)
         pr_lane_close(pair->lanes[side][i]);
     pr_fabric_dereg(pair->mr[side]);
@@ -28,16 +31,35 @@ static void close_side(struct pair *pair, unsigned side)
     pr_fabric_close(pair->fabric[side]);
 }
 
+static bool connect_all(struct pair *pair)
+{
+    if (!pr_event_wait(&pair->up, pr_deadline_after_ms(PATIENCE_MS)))
+        return false;
+    for (unsigned i = 0; i < pair->lane_count; i++)
+        if (pr_fabric_connect(pair->fabric[SRC], "dst", NULL, 0, PATIENCE_MS, NULL,
+                              &pair->lanes[SRC][i]) < 0)
+            return false;
+    pr_event_raise(&pair->connected);
+    return true;
+}
+
+static bool accept_all(struct pair *pair)
+{
+    pr_event_raise(&pair->up);
+    for (unsigned i = 0; i < pair->lane_count; i++)
+        if (pr_listener_accept(pair->listener, PATIENCE_MS, NULL, NULL, NULL,
+                               &pair->lanes[DST][i]) < 0)
+            return false;
+    return pr_event_wait(&pair->connected, pr_deadline_after_ms(PATIENCE_MS));
+}
+
 static void src_main(struct world *world, void *arg)
 {
     struct pair *pair = arg;
     open_side(world, pair, SRC);
-    pr_event_wait(&pair->up, PR_NEVER);
-    for (unsigned i = 0; i < pair->lane_count; i++)
-        world_check(world, pr_fabric_connect(pair->fabric[SRC], "dst", NULL, 0, -1, NULL,
-                                             &pair->lanes[SRC][i]) == 0);
-    pr_event_raise(&pair->connected);
-    if (pair->run[SRC])
+    bool connected = connect_all(pair);
+    world_check(world, connected || world_killed(world, DST));
+    if (connected && pair->run[SRC])
         pair->run[SRC](world, pair);
     close_side(pair, SRC);
 }
@@ -47,12 +69,9 @@ static void dst_main(struct world *world, void *arg)
     struct pair *pair = arg;
     open_side(world, pair, DST);
     world_check(world, pr_fabric_listen(pair->fabric[DST], "dst", &pair->listener) == 0);
-    pr_event_raise(&pair->up);
-    for (unsigned i = 0; i < pair->lane_count; i++)
-        world_check(world, pr_listener_accept(pair->listener, -1, NULL, NULL, NULL,
-                                              &pair->lanes[DST][i]) == 0);
-    pr_event_wait(&pair->connected, PR_NEVER);
-    if (pair->run[DST])
+    bool connected = accept_all(pair);
+    world_check(world, connected || world_killed(world, SRC));
+    if (connected && pair->run[DST])
         pair->run[DST](world, pair);
     close_side(pair, DST);
 }
