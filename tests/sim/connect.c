@@ -43,7 +43,7 @@ static void answer_arrives(struct world_event *event)
     struct request *request = container_of(event, struct request, event);
     if (!request->abandoned) {
         request->answered_now = true;
-        pr_event_raise(&request->answered);
+        world_raise(&request->answered);
     }
     release(request);
 }
@@ -86,7 +86,7 @@ static void request_arrives(struct world_event *event)
         request->state = REQUEST_QUEUED;
         request->listener = listener;
         TAILQ_INSERT_TAIL(&listener->queue, request, queue_link);
-        pr_event_raise(&listener->ready);
+        world_raise(&listener->ready);
     }
 }
 
@@ -97,9 +97,10 @@ static struct request *dequeue(struct sim_listener *listener)
         return NULL;
     TAILQ_REMOVE(&listener->queue, request, queue_link);
     if (TAILQ_EMPTY(&listener->queue))
-        pr_event_clear(&listener->ready);
+        world_clear(&listener->ready);
     request->listener = NULL;
     request->state = REQUEST_TAKEN;
+    request->taken_by = fabric_of(listener->listener.fabric)->side;
     return request;
 }
 
@@ -219,7 +220,6 @@ int sim_accept(struct pr_listener *base, int timeout_ms, const struct pr_event *
         struct request *request = dequeue(listener);
         if (!request)
             continue;
-        request->taken_by = fabric->side;
         if (!request->abandoned)
             return admit_request(request, fabric, admit, opaque, out);
         answer(request, 0, -ECONNRESET, "");

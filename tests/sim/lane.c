@@ -38,7 +38,7 @@ void sim_end_notify(struct end *end)
     if (!end->armed)
         return;
     end->armed = false;
-    pr_event_raise(&end->ready);
+    world_raise(&end->ready);
 }
 
 void sim_end_complete(struct end *end, const struct op *op)
@@ -298,10 +298,9 @@ static int sim_arm(struct pr_lane *lane)
     enter(end, "arm");
     if (!TAILQ_EMPTY(&end->dones) || !TAILQ_EMPTY(&end->receives) || end->err)
         return 1;
-    pr_event_clear(&end->ready);
+    world_clear(&end->ready);
     end->armed = true;
-    if (!TAILQ_EMPTY(&end->dones) || !TAILQ_EMPTY(&end->receives) || end->err ||
-        world_random_below(world_of(end), 100) < end->fabric->net.spurious_percent)
+    if (world_random_below(world_of(end), 100) < end->fabric->net.spurious_percent)
         sim_end_notify(end);
     return 0;
 }

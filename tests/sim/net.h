@@ -105,7 +105,7 @@ struct op {
     uint8_t *data; /* read so far */
     struct piece pieces[PIECES_MAX];
     unsigned piece_count;
-    uint64_t arrive_ns, complete_ns;
+    uint64_t flushed_ns, arrive_ns, complete_ns;
     bool corrupt;
     TAILQ_ENTRY(op) link;
 };
@@ -113,8 +113,9 @@ TAILQ_HEAD(op_list, op);
 
 /* Bytes that have arrived and are not (all) visible. */
 struct placement {
-    uint64_t number; /* on its wire */
-    uint64_t at_ns;  /* the next piece becomes visible; PR_NEVER: when forced */
+    uint64_t number;      /* on its wire */
+    uint64_t at_ns;       /* the next piece becomes visible; PR_NEVER: when forced */
+    uint64_t complete_ns; /* when the source hears of it */
     uint8_t *data, *to;
     uint64_t len, done;
     struct sim_mr *mr;

@@ -48,6 +48,16 @@ int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
     return err;
 }
 
+void world_raise(const struct pr_event *event)
+{
+    __real_pr_event_raise(event);
+}
+
+void world_clear(const struct pr_event *event)
+{
+    __real_pr_event_clear(event);
+}
+
 void __wrap_pr_event_raise(const struct pr_event *event)
 {
     world_point("raise", false);

@@ -11,30 +11,17 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "tests/sim/check.h"
 
 static bool run(struct world_scenario scenario, struct world_verdict *out)
 {
     scenario.wall_limit_s = scenario.wall_limit_s ? scenario.wall_limit_s : 30;
     return world_run_forked(&scenario, out);
-}
-
-#define assert_ok(verdict)                                                                         \
-    do {                                                                                           \
-        if (!(verdict).ok)                                                                         \
-            fail_msg("%s", (verdict).text);                                                        \
-    } while (0)
-
-static void assert_says(const struct world_verdict *verdict, const char *words)
-{
-    assert_false(verdict->ok);
-    if (!strstr(verdict->text, words))
-        fail_msg("'%s' is missing in: %s", words, verdict->text);
 }
 
 /* ---- two sides that pass a token back and forth, with helper threads that make noise ---- */
@@ -121,8 +108,8 @@ static void test_one_seed_gives_one_trace(void **state)
         struct world_verdict a, b;
         run_ping_pong(seed, &a);
         run_ping_pong(seed, &b);
-        assert_ok(a);
-        assert_ok(b);
+        assert_run_ok(&a);
+        assert_run_ok(&b);
         assert_true(a.hash == b.hash);
         assert_true(a.steps == b.steps);
         assert_true(a.sim_ns == b.sim_ns);
@@ -135,7 +122,7 @@ static void test_seeds_differ(void **state)
     struct world_verdict verdict[20];
     for (unsigned i = 0; i < 20; i++) {
         run_ping_pong(i, &verdict[i]);
-        assert_ok(verdict[i]);
+        assert_run_ok(&verdict[i]);
         for (unsigned k = 0; k < i; k++)
             assert_true(verdict[i].hash != verdict[k].hash);
     }
@@ -189,7 +176,7 @@ static void test_time_jumps_to_the_next_deadline(void **state)
     struct world_side side = {"one", sleepers_main, NULL};
     struct world_verdict verdict;
     run((struct world_scenario){.seed = 3, .sides = &side, .side_count = 1}, &verdict);
-    assert_ok(verdict);
+    assert_run_ok(&verdict);
     assert_true(verdict.sim_ns >= 50ull * 60 * 1000000000);
 }
 
@@ -200,7 +187,7 @@ static void test_simulated_time_has_a_limit(void **state)
     struct world_verdict verdict;
     run((struct world_scenario){.seed = 3, .sides = &side, .side_count = 1, .max_sim_ms = 1000},
         &verdict);
-    assert_says(&verdict, "1000 ms of simulated time");
+    assert_run_failed(&verdict, "1000 ms of simulated time");
 }
 
 static atomic_bool flag;
@@ -230,7 +217,7 @@ static void test_a_loop_over_the_clock_lets_others_run(void **state)
     struct world_side side = {"one", spin_main, NULL};
     struct world_verdict verdict;
     run((struct world_scenario){.seed = 4, .sides = &side, .side_count = 1}, &verdict);
-    assert_ok(verdict);
+    assert_run_ok(&verdict);
 }
 
 /* ---- what the world notices ---- */
@@ -258,12 +245,12 @@ static void test_a_deadlock_names_who_waits_and_where(void **state)
     struct world_side side = {"one", deadlock_main, NULL};
     struct world_verdict verdict;
     run((struct world_scenario){.seed = 5, .sides = &side, .side_count = 1}, &verdict);
-    assert_says(&verdict, "deadlock");
-    assert_says(&verdict, "one:main joins waiter");
-    assert_says(&verdict, "one:waiter polls fd");
-    assert_says(&verdict, "seed 5");
-    assert_says(&verdict, "wait_for_ever at test_world.c");
-    assert_says(&verdict, "deadlock_main at test_world.c");
+    assert_run_failed(&verdict, "deadlock");
+    assert_run_failed(&verdict, "one:main joins waiter");
+    assert_run_failed(&verdict, "one:waiter polls fd");
+    assert_run_failed(&verdict, "seed 5");
+    assert_run_failed(&verdict, "wait_for_ever at test_world.c");
+    assert_run_failed(&verdict, "deadlock_main at test_world.c");
 }
 
 static pthread_mutex_t first = PTHREAD_MUTEX_INITIALIZER, second = PTHREAD_MUTEX_INITIALIZER;
@@ -301,7 +288,7 @@ static void test_mutexes_in_two_orders_deadlock_under_some_seed(void **state)
         struct world_verdict verdict;
         if (run((struct world_scenario){.seed = seed, .sides = &side, .side_count = 1}, &verdict))
             continue;
-        assert_says(&verdict, "waits for a mutex");
+        assert_run_failed(&verdict, "waits for a mutex");
         deadlocks++;
     }
     assert_true(deadlocks > 0);
@@ -378,7 +365,7 @@ static void test_a_livelock_ends_at_the_limit_of_steps(void **state)
     struct world_verdict verdict;
     run((struct world_scenario){.seed = 6, .sides = &side, .side_count = 1, .max_steps = 2000},
         &verdict);
-    assert_says(&verdict, "livelock");
+    assert_run_failed(&verdict, "livelock");
     assert_true(verdict.steps == 2000);
 }
 
@@ -397,7 +384,7 @@ static void test_a_thread_that_nobody_joins_is_a_failure(void **state)
     struct world_side side = {"one", forget_main, &event};
     struct world_verdict verdict;
     run((struct world_scenario){.seed = 7, .sides = &side, .side_count = 1}, &verdict);
-    assert_says(&verdict, "orphan was never joined");
+    assert_run_failed(&verdict, "orphan was never joined");
 }
 
 static void crash_main(struct world *world, void *arg)
@@ -429,14 +416,14 @@ static void test_a_child_that_crashes_hangs_or_leaks_is_a_failure(void **state)
     struct world_verdict verdict;
     struct world_side crash = {"one", crash_main, NULL};
     run((struct world_scenario){.seed = 8, .sides = &crash, .side_count = 1}, &verdict);
-    assert_says(&verdict, "exited with 7");
+    assert_run_failed(&verdict, "exited with 7");
     struct world_side hang = {"one", hang_main, NULL};
     run((struct world_scenario){.seed = 8, .sides = &hang, .side_count = 1, .wall_limit_s = 1},
         &verdict);
-    assert_says(&verdict, "hung for 1 s of wall clock in one:main after 'about to hang'");
+    assert_run_failed(&verdict, "hung for 1 s of wall clock in one:main after 'about to hang'");
     struct world_side leak = {"one", leak_main, NULL};
     run((struct world_scenario){.seed = 8, .sides = &leak, .side_count = 1}, &verdict);
-    assert_says(&verdict, "left 1 descriptors open");
+    assert_run_failed(&verdict, "left 1 descriptors open");
 }
 
 static void test_a_failed_check_ends_the_run(void **state)
@@ -452,7 +439,7 @@ static void test_a_failed_check_ends_the_run(void **state)
                                 .end = ping_pong_end,
                                 .arg = &game},
         &verdict);
-    assert_says(&verdict, "game->taken == 2 * TURNS does not hold");
+    assert_run_failed(&verdict, "game->taken == 2 * TURNS does not hold");
 }
 
 /* ---- what can befall a side ---- */
@@ -493,7 +480,7 @@ static void test_a_killed_side_never_runs_again(void **state)
     for (uint64_t seed = 0; seed < 10; seed++) {
         struct world_verdict verdict;
         run((struct world_scenario){.seed = seed, .sides = sides, .side_count = 2}, &verdict);
-        assert_ok(verdict);
+        assert_run_ok(&verdict);
         assert_in_range(verdict.values[0], 40, 60);
         assert_true(verdict.values[1] == 0);
     }
@@ -512,7 +499,7 @@ static void test_a_side_that_kills_itself_does_not_return(void **state)
     struct world_side side = {"one", suicide_main, NULL};
     struct world_verdict verdict;
     run((struct world_scenario){.seed = 9, .sides = &side, .side_count = 1}, &verdict);
-    assert_ok(verdict);
+    assert_run_ok(&verdict);
     assert_true(verdict.values[0] == 0);
 }
 
@@ -529,13 +516,13 @@ static void test_a_kill_strikes_at_its_step(void **state)
     struct world_side sides[] = {{"a", counter_main, &count}, {"b", counter_main, &count}};
     struct world_verdict whole, cut;
     run((struct world_scenario){.seed = 11, .sides = sides, .side_count = 2}, &whole);
-    assert_ok(whole);
+    assert_run_ok(&whole);
     for (uint64_t step = 1; step < whole.steps; step += 7) {
         run(
             (struct world_scenario){
                 .seed = 11, .sides = sides, .side_count = 2, .begin = arm_kill, .arg = &step},
             &cut);
-        assert_ok(cut);
+        assert_run_ok(&cut);
         assert_true(cut.steps < whole.steps);
         assert_true(cut.steps >= step);
     }
@@ -561,7 +548,7 @@ static void test_a_frozen_side_stands_still_until_it_is_thawed(void **state)
     struct world_side sides[] = {{"freezer", freezer_main, &count}, {"b", counter_main, &count}};
     struct world_verdict verdict;
     run((struct world_scenario){.seed = 12, .sides = sides, .side_count = 2}, &verdict);
-    assert_ok(verdict);
+    assert_run_ok(&verdict);
 }
 
 static void thaw_later(struct world *world, void *arg)
@@ -585,7 +572,7 @@ static void test_a_side_can_freeze_itself(void **state)
     struct world_side side = {"one", freeze_self_main, NULL};
     struct world_verdict verdict;
     run((struct world_scenario){.seed = 13, .sides = &side, .side_count = 1}, &verdict);
-    assert_ok(verdict);
+    assert_run_ok(&verdict);
 }
 
 /* ---- the library's own threads run in it ---- */
@@ -616,7 +603,7 @@ static void test_a_thread_pool_works_under_many_seeds(void **state)
     for (uint64_t seed = 0; seed < 40; seed++) {
         struct world_verdict verdict;
         run((struct world_scenario){.seed = seed, .sides = &side, .side_count = 1}, &verdict);
-        assert_ok(verdict);
+        assert_run_ok(&verdict);
     }
 }
 

@@ -127,6 +127,7 @@ static void add_placement(struct wire *wire, struct op *op, struct sim_mr *mr)
         p->at_ns = wire->last_place_ns =
             max_u64(at_ns + placement_delay(wire, net->placement_ns), wire->last_place_ns);
     }
+    p->complete_ns = op->complete_ns;
     p->data = op->data;
     op->data = NULL;
     p->to = (uint8_t *)(uintptr_t)op->remote;
@@ -192,6 +193,30 @@ void sim_wire_place_window(struct wire *wire, const struct sim_mr *mr)
     sim_wire_place(wire, upto);
 }
 
+/* The last placement of the wire that the operation may not overtake. */
+static uint64_t last_before(const struct wire *wire, const struct op *op)
+{
+    uint64_t upto = 0;
+    const struct placement *p;
+    TAILQ_FOREACH(p, &wire->placements, link)
+    if (p->complete_ns <= op->flushed_ns && (uintptr_t)p->to < op->remote + op->len &&
+        op->remote < (uintptr_t)p->to + p->len)
+        upto = p->number;
+    return upto;
+}
+
+/* A write that was complete before this operation was flushed, on whatever lane, lands before it
+ * where the two overlap: a device without relaxed ordering keeps its own accesses in order. */
+static void keep_device_order(struct op *op)
+{
+    struct sim_fabric *fabric = op->wire->to->fabric;
+    struct end *end;
+    if (op->wire->to->cable->net.relaxed_ordering)
+        return;
+    LIST_FOREACH(end, &fabric->ends, link)
+    sim_wire_place(end->in, last_before(end->in, op));
+}
+
 static bool is_message(const struct op *op)
 {
     return op->kind == PR_OP_SEND || op->kind == PR_OP_RECV_IMM;
@@ -245,6 +270,7 @@ static bool arrive(struct op *op)
             refuse(op, -EACCES, "the peer has no such window: its key is wrong or was withdrawn");
             return false;
         }
+        keep_device_order(op);
         if (op->kind == PR_OP_READ) {
             sim_wire_place(wire, wire->placement_count);
             memcpy(op->data, (void *)(uintptr_t)op->remote, op->len);
@@ -301,7 +327,7 @@ static void plan(struct wire *wire, struct op *op)
 {
     struct sim_fabric *fabric = wire->from->fabric;
     const struct sim_net *net = &wire->from->cable->net;
-    uint64_t now_ns = world_now_ns(wire->network->world);
+    uint64_t now_ns = op->flushed_ns = world_now_ns(wire->network->world);
     uint64_t start_ns = max_u64(max_u64(now_ns, wire->free_ns), fabric->path_free_ns);
     uint64_t sent_ns = start_ns + OVERHEAD_NS + op->len * 1000000000u / wire->rate_Bps;
     wire->free_ns = sent_ns;

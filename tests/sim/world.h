@@ -151,6 +151,11 @@ struct world_event {
 void world_event_set(struct world *world, struct world_event *event, uint64_t at_ns);
 void world_event_cancel(struct world *world, struct world_event *event);
 
+/* pr_event_raise and pr_event_clear without the point in them. */
+struct pr_event;
+void world_raise(const struct pr_event *event);
+void world_clear(const struct pr_event *event);
+
 /* What a device wants to hear. Registered once; lives as long as the world. */
 struct world_device {
     void (*killed)(struct world_device *device, unsigned side);
