@@ -47,6 +47,13 @@ static void stay_on_this_processor(void)
 /* A coverage build writes its counters at exit, which the child never reaches. */
 extern void __gcov_dump(void) __attribute__((weak));
 
+/* The threads of a killed side are neither a leak nor worth waiting for. */
+extern const char *__tsan_default_options(void) __attribute__((visibility("default")));
+const char *__tsan_default_options(void)
+{
+    return "report_thread_leaks=0:atexit_sleep_ms=0";
+}
+
 static void child(const struct world_scenario *scenario, struct world_shared *shared)
 {
     stay_on_this_processor();

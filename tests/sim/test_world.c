@@ -30,7 +30,7 @@ static bool run(struct world_scenario scenario, struct world_verdict *out)
 
 struct ping_pong {
     struct pr_event turn[2];
-    unsigned order[2 * TURNS];
+    unsigned order[2 * TURNS + 1];
     unsigned taken;
 };
 
