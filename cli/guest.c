@@ -420,7 +420,7 @@ static uint64_t gate_standstill(void *opaque)
     return standstill;
 }
 
-struct pr_dirty_gate pr_guest_gate(struct pr_guest *guest)
+struct pr_tracker_gate pr_guest_gate(struct pr_guest *guest)
 {
-    return (struct pr_dirty_gate){guest, gate_close, gate_open, gate_standstill};
+    return (struct pr_tracker_gate){guest, gate_close, gate_open, gate_standstill};
 }

@@ -9,9 +9,9 @@
 #ifndef PR_CLI_GUEST_H
 #define PR_CLI_GUEST_H
 
-#include "cli/dirty.h"
 #include "cli/guest_memory.h"
 #include "cli/guest_state.h"
+#include "cli/tracker.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -71,6 +71,6 @@ struct pr_guest_figures {
 void pr_guest_figures(struct pr_guest *guest, struct pr_guest_figures *out);
 
 /* The gate that a soft-dirty tracker needs. Its calls come from any thread. */
-struct pr_dirty_gate pr_guest_gate(struct pr_guest *guest);
+struct pr_tracker_gate pr_guest_gate(struct pr_guest *guest);
 
 #endif

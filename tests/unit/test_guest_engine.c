@@ -80,35 +80,35 @@ static void copy_dirty(struct host *from, struct host *to, const uint64_t *bits)
 
 /* One round; the guest stands still while pages are copied, so that no sanitizer sees a race that
  * the library has by design. */
-static void round_trip(struct host *from, struct host *to, struct pr_dirty *dirty)
+static void round_trip(struct host *from, struct host *to, struct pr_tracker *dirty)
 {
     uint64_t bits[PAGES / 64] = {0};
     run_for(from->guest, 300);
-    assert_true(pr_dirty_sync(dirty, 0, PAGES, bits) >= 0);
+    assert_true(pr_tracker_sync(dirty, 0, PAGES, bits) >= 0);
     copy_dirty(from, to, bits);
 }
 
-static struct pr_dirty *track(struct host *host)
+static struct pr_tracker *track(struct host *host)
 {
-    struct pr_dirty *dirty;
-    struct pr_dirty_range range = {host->memory.addr, LEN, PAGE};
-    struct pr_dirty_gate gate = pr_guest_gate(host->guest);
-    if (pr_dirty_open(&dirty, PR_DIRTY_AUTO, &range, &gate)) {
+    struct pr_tracker *dirty;
+    struct pr_tracker_range range = {host->memory.addr, LEN, PAGE};
+    struct pr_tracker_gate gate = pr_guest_gate(host->guest);
+    if (pr_tracker_open(&dirty, PR_TRACKER_AUTO, &range, &gate)) {
         printf("skip: %s\n", pr_error_message());
         skip();
     }
-    assert_int_equal(pr_dirty_start(dirty), 0);
+    assert_int_equal(pr_tracker_start(dirty), 0);
     return dirty;
 }
 
 /* Moves the guest, after it has run. */
 static void move(struct host *from, struct host *to)
 {
-    struct pr_dirty *dirty = track(from);
+    struct pr_tracker *dirty = track(from);
     memcpy(to->memory.addr, from->memory.addr, LEN);
     for (unsigned round = 0; round < 4; round++)
         round_trip(from, to, dirty);
-    pr_dirty_close(dirty);
+    pr_tracker_close(dirty);
 }
 
 static void carry_state(struct host *from, struct host *to, bool same_clock)
@@ -256,7 +256,7 @@ static void test_the_gate_holds_the_writers(void **state)
     (void)state;
     struct pr_guest_plan plan = some_plan(PR_GUEST_SEQ, PR_GUEST_FILL_ZERO);
     struct host host = host_open(&plan);
-    struct pr_dirty_gate gate = pr_guest_gate(host.guest);
+    struct pr_tracker_gate gate = pr_guest_gate(host.guest);
     uint64_t first = gate.standstill(gate.opaque);
     assert_int_not_equal(first, 0);
     pr_guest_run(host.guest);

@@ -5,7 +5,7 @@
  * equal to the memory. Both trackers, where the kernel has them.
  */
 #include "base/error.h"
-#include "cli/dirty_ops.h"
+#include "cli/tracker_ops.h"
 #include "tests/unit/seed.h"
 
 #include <setjmp.h>
@@ -27,7 +27,7 @@
 #define BITS_WORDS (PAGES / 64)
 
 static struct seeded rng;
-static enum pr_dirty_kind kind;
+static enum pr_tracker_kind kind;
 
 /* Writers hold it for reading around each write, the gate and the standstill for writing. */
 static pthread_rwlock_t barrier;
@@ -35,7 +35,7 @@ static _Atomic uint64_t standstill;
 
 static struct {
     uint8_t *memory;
-    struct pr_dirty *dirty;
+    struct pr_tracker *dirty;
     _Atomic bool stop;
     _Atomic uint64_t writes;
     uint64_t copy[PAGES]; /* each page's first word, as copied after the sync that reported it */
@@ -67,14 +67,14 @@ static _Atomic uint64_t *word_of(uint64_t page)
 
 static bool setup(void)
 {
-    static const struct pr_dirty_gate gate = {NULL, gate_close, gate_open, gate_standstill};
+    static const struct pr_tracker_gate gate = {NULL, gate_close, gate_open, gate_standstill};
     memset(&rig, 0, sizeof(rig));
     standstill = 0;
     rig.memory =
         mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(rig.memory, MAP_FAILED);
-    struct pr_dirty_range range = {rig.memory, PAGES * PAGE, PAGE};
-    int err = pr_dirty_open(&rig.dirty, kind, &range, &gate);
+    struct pr_tracker_range range = {rig.memory, PAGES * PAGE, PAGE};
+    int err = pr_tracker_open(&rig.dirty, kind, &range, &gate);
     if (!err)
         return true;
     assert_int_equal(err, -ENOTSUP);
@@ -84,7 +84,7 @@ static bool setup(void)
 
 static void teardown(void)
 {
-    pr_dirty_close(rig.dirty);
+    pr_tracker_close(rig.dirty);
     munmap(rig.memory, PAGES * PAGE);
 }
 
@@ -94,7 +94,7 @@ static void test_reports_exactly_what_was_written(void **state)
     assert_true(setup());
     for (uint64_t page = 0; page < PAGES; page += 3) /* some populated before the start */
         *word_of(page) = 1;
-    assert_int_equal(pr_dirty_start(rig.dirty), 0);
+    assert_int_equal(pr_tracker_start(rig.dirty), 0);
     for (unsigned round = 0; round < 20; round++) {
         uint64_t expected[BITS_WORDS] = {0}, bits[BITS_WORDS] = {0};
         int64_t count = 0;
@@ -105,10 +105,10 @@ static void test_reports_exactly_what_was_written(void **state)
             expected[page / 64] |= 1ull << page % 64;
         }
         standstill++; /* the writer, this thread, stands still now */
-        assert_int_equal(pr_dirty_sync(rig.dirty, 0, PAGES, bits), count);
+        assert_int_equal(pr_tracker_sync(rig.dirty, 0, PAGES, bits), count);
         assert_memory_equal(bits, expected, sizeof(bits));
         memset(bits, 0, sizeof(bits));
-        assert_int_equal(pr_dirty_sync(rig.dirty, 0, PAGES, bits), 0);
+        assert_int_equal(pr_tracker_sync(rig.dirty, 0, PAGES, bits), 0);
     }
     teardown();
 }
@@ -117,14 +117,14 @@ static void test_a_part_leaves_the_rest(void **state)
 {
     (void)state;
     assert_true(setup());
-    assert_int_equal(pr_dirty_start(rig.dirty), 0);
+    assert_int_equal(pr_tracker_start(rig.dirty), 0);
     *word_of(64) = *word_of(127) = *word_of(63) = *word_of(128) = 1;
     uint64_t bits[BITS_WORDS] = {0};
     standstill++;
-    assert_int_equal(pr_dirty_sync(rig.dirty, 64, 64, bits), 2);
+    assert_int_equal(pr_tracker_sync(rig.dirty, 64, 64, bits), 2);
     assert_int_equal(bits[0], 1ull << 63 | 1);
     assert_int_equal(bits[1], 0);
-    assert_int_equal(pr_dirty_sync(rig.dirty, 0, PAGES, bits), 2);
+    assert_int_equal(pr_tracker_sync(rig.dirty, 0, PAGES, bits), 2);
     assert_int_equal(bits[0] >> 63, 1);
     assert_int_equal(bits[2], 1);
     teardown();
@@ -134,11 +134,11 @@ static void test_bits_are_ored(void **state)
 {
     (void)state;
     assert_true(setup());
-    assert_int_equal(pr_dirty_start(rig.dirty), 0);
+    assert_int_equal(pr_tracker_start(rig.dirty), 0);
     *word_of(3) = 1;
     standstill++;
     uint64_t bits[1] = {1ull << 40};
-    assert_int_equal(pr_dirty_sync(rig.dirty, 0, 64, bits), 1);
+    assert_int_equal(pr_tracker_sync(rig.dirty, 0, 64, bits), 1);
     assert_int_equal(bits[0], 1ull << 40 | 1ull << 3);
     teardown();
 }
@@ -151,10 +151,10 @@ static void test_start_and_stop(void **state)
     uint64_t bits[BITS_WORDS] = {0};
     for (unsigned i = 0; i < 3; i++) {
         *word_of(10) = i + 1;
-        assert_int_equal(pr_dirty_start(rig.dirty), 0);
+        assert_int_equal(pr_tracker_start(rig.dirty), 0);
         standstill++;
-        assert_int_equal(pr_dirty_sync(rig.dirty, 0, PAGES, bits), 0);
-        pr_dirty_stop(rig.dirty);
+        assert_int_equal(pr_tracker_sync(rig.dirty, 0, PAGES, bits), 0);
+        pr_tracker_stop(rig.dirty);
         *word_of(11) = i + 1;
     }
     assert_int_equal(*word_of(10), 3);
@@ -179,7 +179,7 @@ static void *write_at_random(void *arg)
 static uint64_t sync_and_copy(uint64_t first, uint64_t pages)
 {
     uint64_t bits[BITS_WORDS] = {0};
-    int64_t found = pr_dirty_sync(rig.dirty, first, pages, bits);
+    int64_t found = pr_tracker_sync(rig.dirty, first, pages, bits);
     assert_true(found >= 0);
     uint64_t copied = 0;
     for (uint64_t i = 0; i < pages; i++) {
@@ -226,7 +226,7 @@ static void test_no_write_is_lost(void **state)
     (void)state;
     assert_true(setup());
     pthread_t writers[WRITERS], syncers[SYNCERS];
-    assert_int_equal(pr_dirty_start(rig.dirty), 0);
+    assert_int_equal(pr_tracker_start(rig.dirty), 0);
     start_all(writers, WRITERS, write_at_random, seeded_next(&rng) >> 1);
     start_all(syncers, SYNCERS, sync_a_part, 0);
     join_all(syncers, SYNCERS);
@@ -234,7 +234,7 @@ static void test_no_write_is_lost(void **state)
     join_all(writers, WRITERS);
     standstill++;
     sync_and_copy(0, PAGES);
-    printf("# %s: %" PRIu64 " writes\n", pr_dirty_kind_name(kind), rig.writes);
+    printf("# %s: %" PRIu64 " writes\n", pr_tracker_kind_name(kind), rig.writes);
     for (uint64_t page = 0; page < PAGES; page++) {
         if (rig.copy[page] != *word_of(page))
             fail_msg("page %" PRIu64 ": the copy has write %" PRIu64 " of %" PRIu64, page,
@@ -253,7 +253,7 @@ static void test_set_bits(void **state)
             bits[w] = expected[w] = seeded_next(&rng);
         for (uint64_t b = first; b < first + count; b++)
             expected[b / 64] |= 1ull << b % 64;
-        pr_dirty_set_bits(bits, first, count);
+        pr_tracker_set_bits(bits, first, count);
         assert_memory_equal(bits, expected, sizeof(bits));
     }
 }
@@ -261,16 +261,16 @@ static void test_set_bits(void **state)
 static void test_auto_takes_what_works_or_says_why_not(void **state)
 {
     (void)state;
-    kind = PR_DIRTY_AUTO;
+    kind = PR_TRACKER_AUTO;
     if (setup()) {
-        assert_non_null(pr_dirty_describe(rig.dirty));
+        assert_non_null(pr_tracker_describe(rig.dirty));
         teardown();
     } else {
         assert_non_null(strstr(pr_error_message(), "no dirty tracking"));
     }
 }
 
-static int run_all(enum pr_dirty_kind which)
+static int run_all(enum pr_tracker_kind which)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reports_exactly_what_was_written),
@@ -281,11 +281,11 @@ static int run_all(enum pr_dirty_kind which)
     };
     kind = which;
     if (!setup()) {
-        printf("skip: %s: %s\n", pr_dirty_kind_name(which), pr_error_message());
+        printf("skip: %s: %s\n", pr_tracker_kind_name(which), pr_error_message());
         return 0;
     }
     teardown();
-    return cmocka_run_group_tests_name(pr_dirty_kind_name(which), tests, NULL, NULL);
+    return cmocka_run_group_tests_name(pr_tracker_kind_name(which), tests, NULL, NULL);
 }
 
 int main(void)
@@ -301,7 +301,7 @@ int main(void)
         cmocka_unit_test(test_auto_takes_what_works_or_says_why_not),
     };
     int failed = cmocka_run_group_tests_name("common", common, NULL, NULL);
-    failed += run_all(PR_DIRTY_UFFD);
-    failed += run_all(PR_DIRTY_SOFTDIRTY);
+    failed += run_all(PR_TRACKER_UFFD);
+    failed += run_all(PR_TRACKER_SOFTDIRTY);
     return failed;
 }

@@ -12,7 +12,7 @@
  * it comes.
  */
 #include "base/error.h"
-#include "cli/dirty_ops.h"
+#include "cli/tracker_ops.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +27,8 @@
 #define ENTRIES_PER_READ 4096u
 
 struct softdirty {
-    struct pr_dirty_range range;
-    struct pr_dirty_gate gate;
+    struct pr_tracker_range range;
+    struct pr_tracker_gate gate;
     int pagemap, clear_refs;
     uint64_t words; /* of log, one bit a page, and of taken, one bit a word of log */
     pthread_mutex_t lock;
@@ -110,8 +110,8 @@ static void softdirty_close(void *state)
     free(soft);
 }
 
-static int softdirty_open(void **state, const struct pr_dirty_range *range,
-                          const struct pr_dirty_gate *gate)
+static int softdirty_open(void **state, const struct pr_tracker_range *range,
+                          const struct pr_tracker_gate *gate)
 {
     if (range->page_bytes != PAGE_4K)
         return pr_error(ENOTSUP, "soft-dirty bits cannot track huge pages");
@@ -195,7 +195,7 @@ static int64_t take(struct softdirty *soft, uint64_t first_word, uint64_t words,
         bits[i] |= *log;
         *log = 0;
     }
-    pr_dirty_set_bits(soft->taken, first_word, words);
+    pr_tracker_set_bits(soft->taken, first_word, words);
     return found;
 }
 
@@ -216,7 +216,7 @@ static void softdirty_stop(void *state)
     (void)state; /* the kernel keeps its bits whether they are read or not */
 }
 
-const struct pr_dirty_ops pr_dirty_softdirty = {
+const struct pr_tracker_ops pr_tracker_softdirty = {
     .describe = "soft-dirty bits (the writers stand still while they are collected)",
     .open = softdirty_open,
     .close = softdirty_close,

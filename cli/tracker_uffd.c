@@ -7,7 +7,7 @@
  * a write either is seen by the scan or faults after it.
  */
 #include "base/error.h"
-#include "cli/dirty_ops.h"
+#include "cli/tracker_ops.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +56,7 @@ struct pm_scan_arg {
 #define REGIONS_PER_SCAN 1024u
 
 struct uffd {
-    struct pr_dirty_range range;
+    struct pr_tracker_range range;
     int fd;
     int pagemap;
 };
@@ -99,8 +99,8 @@ static int probe_scan(int pagemap)
     return 0;
 }
 
-static int uffd_new(void **state, const struct pr_dirty_range *range,
-                    const struct pr_dirty_gate *gate)
+static int uffd_new(void **state, const struct pr_tracker_range *range,
+                    const struct pr_tracker_gate *gate)
 {
     (void)gate;
     struct uffd *uffd = calloc(1, sizeof(*uffd));
@@ -163,7 +163,7 @@ static uint64_t take_regions(const struct uffd *uffd, const struct page_region *
     for (int i = 0; i < count; i++) {
         uint64_t first = (regions[i].start - start) / uffd->range.page_bytes;
         uint64_t pages = (regions[i].end - regions[i].start) / uffd->range.page_bytes;
-        pr_dirty_set_bits(bits, first, pages);
+        pr_tracker_set_bits(bits, first, pages);
         found += pages;
     }
     return found;
@@ -193,7 +193,7 @@ static int64_t uffd_sync(void *state, uint64_t first_page, uint64_t pages, uint6
     return (int64_t)found;
 }
 
-const struct pr_dirty_ops pr_dirty_uffd = {
+const struct pr_tracker_ops pr_tracker_uffd = {
     .describe = "userfaultfd write protection (asynchronous) and PAGEMAP_SCAN",
     .open = uffd_new,
     .close = uffd_close,
