@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `pagerail guest`: a live guest that is sent, received, or only run; and what became of it. */
 #include "base/error.h"
+#include "base/runtime.h"
 #include "cli/command.h"
 #include "cli/guest_interrupt.h"
 #include "cli/guest_vmm.h"
@@ -66,7 +67,7 @@ static void say_guest(struct run *run)
         pr_size_text(run->options.len_bytes, size), plan->threads,
         pr_size_text(plan->rate_Bps, rate), pr_guest_pattern_name(plan->pattern),
         pr_guest_fill_name(plan->fill), plan->seed);
-    if (run->outcome.tracking)
+    if (run->outcome.tracking[0] && run->options.role == PR_GUEST_SOURCE)
         say(run, "tracking: %s", run->outcome.tracking);
 }
 
@@ -74,7 +75,7 @@ static void summarise_migration(const struct pr_outcome *o)
 {
     char sent[PR_SIZE_TEXT_MAX];
     printf("moved in %.2f s, %u rounds", o->total_ms / 1e3, o->rounds);
-    if (!isnan(o->bytes_sent))
+    if (o->role == PR_GUEST_SOURCE && !isnan(o->bytes_sent))
         printf(", %s sent", pr_size_text((uint64_t)o->bytes_sent, sent));
     if (!isnan(o->downtime_ms))
         printf("; downtime %.1f ms", o->downtime_ms);
@@ -152,7 +153,8 @@ static bool guest_is_here(const struct run *run)
 {
     struct pagerail_outcome end;
     pagerail_migration_outcome(run->vmm.migration, &end);
-    return end.guest_is_here && run->vmm.guest;
+    /* Idle: the library refused to begin. */
+    return run->vmm.guest && (end.guest_is_here || end.phase == PAGERAIL_PHASE_IDLE);
 }
 
 static void cancel(void *opaque)

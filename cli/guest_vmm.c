@@ -8,20 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #define STATE_MAGIC 0x54534750u /* "PGST" */
 #define HEADER_BYTES 12u
-#define NS_PER_S 1000000000u
-
-uint64_t pr_thread_cpu_ns(void)
-{
-    struct rusage usage;
-    if (getrusage(RUSAGE_THREAD, &usage))
-        return 0;
-    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * NS_PER_S +
-           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000u;
-}
 
 double pr_guest_vmm_cpu_s(const struct pr_guest_vmm *vmm, const struct pagerail_stats *stats)
 {
@@ -54,12 +43,20 @@ void pr_guest_vmm_rounds(struct pr_guest_vmm *vmm)
         pr_outcome_round(vmm->outcome, &round);
 }
 
+/* The library knows a callback's errno only, so the sentence is put down here. */
+static int told(struct pr_guest_vmm *vmm, int err)
+{
+    if (err < 0)
+        pr_outcome_fail(vmm->outcome, pr_error_message());
+    return err;
+}
+
 /* --- callbacks of the source --- */
 
 static int on_dirty_start(void *opaque)
 {
     struct pr_guest_vmm *vmm = opaque;
-    return pr_tracker_start(vmm->tracker);
+    return told(vmm, pr_tracker_start(vmm->tracker));
 }
 
 static int64_t on_dirty_sync(void *opaque, uint32_t region, uint64_t first_page, uint64_t pages,
@@ -80,7 +77,7 @@ static int on_stop(void *opaque)
 {
     struct pr_guest_vmm *vmm = opaque;
     pr_guest_stop(vmm->guest);
-    return pr_guest_failure(vmm->guest); /* one that is wrong already is not worth moving */
+    return told(vmm, pr_guest_failure(vmm->guest)); /* a wrong one is not worth moving */
 }
 
 static int on_resume(void *opaque)
@@ -128,7 +125,7 @@ static int on_save(void *opaque, pagerail_migration *migration)
         return pr_error(ENOMEM, "no memory for the guest's state");
     int err = write_state(vmm, migration, notes);
     free(notes);
-    return err;
+    return told(vmm, err);
 }
 
 static void on_progress(void *opaque, const struct pagerail_progress *progress)
@@ -215,7 +212,7 @@ static int on_load(void *opaque, pagerail_migration *migration)
         err = pr_guest_state_decode(&state, encoded, state_len);
     if (!err)
         err = read_notes(vmm, migration, notes_len);
-    return err ? err : adopt(vmm, &state);
+    return told(vmm, err ? err : adopt(vmm, &state));
 }
 
 static int on_run(void *opaque)
@@ -266,7 +263,8 @@ static int open_tracker(struct pr_guest_vmm *vmm)
     struct pr_tracker_gate gate = pr_guest_gate(vmm->guest);
     int err = pr_tracker_open(&vmm->tracker, vmm->options->tracking, &range, &gate);
     if (!err)
-        vmm->outcome->tracking = pr_tracker_describe(vmm->tracker);
+        snprintf(vmm->outcome->tracking, sizeof(vmm->outcome->tracking), "%s",
+                 pr_tracker_describe(vmm->tracker));
     return err;
 }
 

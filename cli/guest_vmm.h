@@ -45,9 +45,6 @@ void pr_guest_vmm_close(struct pr_guest_vmm *vmm);
  * cpu_start_ns. */
 double pr_guest_vmm_cpu_s(const struct pr_guest_vmm *vmm, const struct pagerail_stats *stats);
 
-/* Of the calling thread. */
-uint64_t pr_thread_cpu_ns(void);
-
 /* Takes the guest's own figures over; the guest stands still. */
 void pr_guest_vmm_figures(struct pr_guest_vmm *vmm);
 

@@ -344,6 +344,9 @@ static void merge_source(struct pr_outcome *outcome, const struct json_object *f
     outcome->bytes_sent = get_number(from, "bytes_sent");
     outcome->pages_sent = get_number(from, "pages_sent");
     outcome->zero_pages = get_number(from, "zero_pages");
+    struct json_object *guest = get_object(from, "guest", json_type_object);
+    if (guest)
+        get_text(guest, "tracking", outcome->tracking, sizeof(outcome->tracking));
     struct json_object *rounds = get_object(from, "rounds", json_type_array);
     size_t count = rounds ? json_object_array_length(rounds) : 0;
     for (size_t i = 0; i < count && i < PR_OUTCOME_ROUNDS_MAX; i++)

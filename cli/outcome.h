@@ -44,7 +44,7 @@ struct pr_outcome {
     bool plan_known;
     struct pr_guest_plan plan;
     uint64_t len_bytes, page_bytes;
-    const char *tracking; /* static; NULL = none */
+    char tracking[96]; /* "" = none */
 };
 
 void pr_outcome_init(struct pr_outcome *outcome, const struct pr_guest_options *options);

@@ -89,7 +89,7 @@ static void show_bar(struct pr_progress *progress, const struct pagerail_progres
 static void show_line(struct pr_progress *progress, const struct pagerail_progress *now)
 {
     char text[PR_SIZE_TEXT_MAX];
-    if (now->phase == PAGERAIL_PHASE_SWITCHOVER)
+    if (now->phase == PAGERAIL_PHASE_SWITCHOVER && now->round)
         fprintf(progress->to, "phase: %s after %u rounds, %s left\n",
                 pagerail_phase_name(now->phase), now->round,
                 pr_size_text(now->remaining_bytes, text));

@@ -107,6 +107,19 @@ static void test_what_is_not_known_is_null(void **state)
     json_object_put(object);
 }
 
+static void assert_same_round(const struct pagerail_round *a, const struct pagerail_round *b)
+{
+    assert_int_equal(a->bytes, b->bytes);
+    assert_int_equal(a->pages, b->pages);
+    assert_int_equal(a->zero_pages, b->zero_pages);
+    assert_int_equal(a->duration_ns, b->duration_ns);
+    assert_int_equal(a->bandwidth_Bps, b->bandwidth_Bps);
+    assert_int_equal(a->dirty_bytes, b->dirty_bytes);
+    assert_int_equal(a->dirty_rate_Bps, b->dirty_rate_Bps);
+    assert_int_equal(a->predicted_downtime_ns, b->predicted_downtime_ns);
+    assert_int_equal(a->throttle_percent, b->throttle_percent);
+}
+
 static void test_the_source_tells_the_destination(void **state)
 {
     (void)state;
@@ -122,7 +135,7 @@ static void test_the_source_tells_the_destination(void **state)
     assert_int_equal(o.verified, -1);
     assert_int_equal(o.rounds, 100);
     for (uint32_t i = 0; i < 100; i++)
-        assert_memory_equal(&o.round[i], &sent.round[i], sizeof(o.round[i]));
+        assert_same_round(&o.round[i], &sent.round[i]);
     pr_outcome_free(&sent);
     pr_outcome_free(&o);
 }
