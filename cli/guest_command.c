@@ -325,6 +325,9 @@ static void live(struct run *run)
 
 static int exit_status(const struct run *run)
 {
+    if (run->outcome.verified < 0 && pr_interrupted(run->interrupt) &&
+        strcmp(run->outcome.outcome, "failed") != 0)
+        return PR_EXIT_CANCELLED;
     if (!strcmp(run->outcome.outcome, "completed") && !run->outcome.error[0])
         return run->outcome.verified == 1 ? PR_EXIT_OK : PR_EXIT_FAILED;
     return strcmp(run->outcome.outcome, "cancelled") ? PR_EXIT_FAILED : PR_EXIT_CANCELLED;

@@ -3,6 +3,7 @@
 
 #include "base/cursor.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/runtime.h"
 
 #include <errno.h>
@@ -51,18 +52,28 @@ static int told(struct pr_guest_vmm *vmm, int err)
     return err;
 }
 
+/* Every callback is a fault point: it fails, or the process ends or stops there. */
+static int fault(const char *name)
+{
+    return pr_fault(name) ? pr_error(EIO, "the fault point %s is armed", name) : 0;
+}
+
 /* --- callbacks of the source --- */
 
 static int on_dirty_start(void *opaque)
 {
     struct pr_guest_vmm *vmm = opaque;
-    return told(vmm, pr_tracker_start(vmm->tracker));
+    int err = fault("guest.dirty_start");
+    return told(vmm, err ? err : pr_tracker_start(vmm->tracker));
 }
 
 static int64_t on_dirty_sync(void *opaque, uint32_t region, uint64_t first_page, uint64_t pages,
                              uint64_t *bits)
 {
     struct pr_guest_vmm *vmm = opaque;
+    int err = fault("guest.dirty_sync");
+    if (err)
+        return err;
     uint64_t offset = (uint64_t)((uint8_t *)vmm->regions[region].addr - vmm->memory.addr);
     return pr_tracker_sync(vmm->tracker, offset / vmm->memory.page_bytes + first_page, pages, bits);
 }
@@ -70,12 +81,16 @@ static int64_t on_dirty_sync(void *opaque, uint32_t region, uint64_t first_page,
 static void on_dirty_stop(void *opaque)
 {
     struct pr_guest_vmm *vmm = opaque;
+    (void)fault("guest.dirty_stop");
     pr_tracker_stop(vmm->tracker);
 }
 
 static int on_stop(void *opaque)
 {
     struct pr_guest_vmm *vmm = opaque;
+    int err = fault("guest.stop");
+    if (err)
+        return told(vmm, err);
     pr_guest_stop(vmm->guest);
     return told(vmm, pr_guest_failure(vmm->guest)); /* a wrong one is not worth moving */
 }
@@ -123,7 +138,9 @@ static int on_save(void *opaque, pagerail_migration *migration)
     char *notes = pr_outcome_text(vmm->outcome, false);
     if (!notes)
         return pr_error(ENOMEM, "no memory for the guest's state");
-    int err = write_state(vmm, migration, notes);
+    int err = fault("guest.save");
+    if (!err)
+        err = write_state(vmm, migration, notes);
     free(notes);
     return told(vmm, err);
 }
@@ -205,7 +222,9 @@ static int on_load(void *opaque, pagerail_migration *migration)
     static struct pr_guest_state state;
     static uint8_t encoded[PR_GUEST_STATE_BYTES_MAX];
     uint32_t state_len, notes_len;
-    int err = read_header(migration, &state_len, &notes_len);
+    int err = fault("guest.load");
+    if (!err)
+        err = read_header(migration, &state_len, &notes_len);
     if (!err)
         err = read_whole(migration, encoded, state_len);
     if (!err)
@@ -218,6 +237,9 @@ static int on_load(void *opaque, pagerail_migration *migration)
 static int on_run(void *opaque)
 {
     struct pr_guest_vmm *vmm = opaque;
+    int err = fault("guest.run");
+    if (err)
+        return told(vmm, err);
     pr_guest_run(vmm->guest);
     uint64_t now = pr_now_ns();
     if (vmm->stopped_ns && now >= vmm->stopped_ns)
@@ -246,7 +268,9 @@ int pr_guest_vmm_open(struct pr_guest_vmm *vmm, const struct pr_guest_options *o
 {
     *vmm = (struct pr_guest_vmm){.options = options, .outcome = outcome};
     pr_progress_init(&vmm->progress, stderr, options->quiet);
-    int err = pr_guest_memory_map(&vmm->memory, options->len_bytes, options->page_bytes);
+    int err = fault("guest.selftest"); /* tells the tests that the points are compiled in */
+    if (!err)
+        err = pr_guest_memory_map(&vmm->memory, options->len_bytes, options->page_bytes);
     if (!err && options->role != PR_GUEST_DESTINATION)
         err = pr_guest_open(&vmm->guest, &vmm->memory, &options->plan);
     if (!err && vmm->guest)

@@ -13,7 +13,7 @@
 #include <math.h>
 #include <pagerail/migrate.h>
 
-#define PR_OUTCOME_SCHEMA "pagerail-guest/1"
+#define PR_OUTCOME_SCHEMA "pagerail-guest-1"
 #define PR_OUTCOME_ROUNDS_MAX 4096u
 #define PR_OUTCOME_TEXT_MAX (2u << 20) /* the most that is read from a peer */
 
