@@ -17,6 +17,7 @@ enum pr_exit {
 /* A command gets its own name as argv[0], parses the rest with getopt_long, answers --help itself
  * on stdout, and returns an enum pr_exit. */
 int pr_cmd_devices(int argc, char **argv);
+int pr_cmd_guest(int argc, char **argv);
 
 /* Prints "pagerail <command>: <sentence>" and where help is to stderr; returns PR_EXIT_USAGE. */
 int pr_command_usage(const char *command, const char *format, ...)

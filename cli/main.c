@@ -11,6 +11,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"devices", "show what this machine offers for migration", pr_cmd_devices},
+    {"guest", "run a synthetic live guest, and migrate or receive it", pr_cmd_guest},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

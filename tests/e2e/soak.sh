@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# soak.sh PAGERAIL [RUNS]: 4 GiB at 500 MiB/s, every pattern, many times. Runs under
+# `scripts/test --soak` only.
+size=4G
+# shellcheck source=tests/e2e/lib.sh disable=SC2119
+. "$(dirname "$0")/lib.sh"
+[ -n "${PAGERAIL_SOAK:-}" ] || {
+    echo 'skip: an hour of migrations; run scripts/test --soak'
+    exit 77
+}
+for run in $(seq "${2:-20}"); do
+    for pattern in seq uniform hot zipf alternate zeroing; do
+        destination
+        source_guest --dirty 500M --pattern $pattern
+        ended source 0
+        ended destination 0
+        holds source 'j["verified"] is True'
+        holds destination 'j["verified"] is True'
+        nothing_left
+        [ $failures = 0 ] || finish
+        echo "run $run, $pattern: $(cat "$box/source.out")"
+    done
+done
+finish
