@@ -251,6 +251,13 @@ static void wait_main(void *opaque)
     atomic_store(&w->ended, true);
 }
 
+/* The lane is gone; its gate is waited for all the same. */
+static void close_while_inside(struct gate_pair *pair)
+{
+    pr_local_gate_close(&pair->owners, pair->owner);
+    assert_non_null(pair->owners.first);
+}
+
 static void a_wait_lasts_as_long_as_the_burst(void **state)
 {
     (void)state;
@@ -267,7 +274,7 @@ static void a_wait_lasts_as_long_as_the_burst(void **state)
         for (unsigned i = 0; i < 200 && !atomic_load(&waiter.ended); i++)
             sched_yield();
         if (round % 2)
-            pr_local_gate_close(&pair.owners, pair.owner); /* waited for all the same */
+            close_while_inside(&pair);
         atomic_store(&waiter.left, true);
         pr_local_gate_leave(pair.poster);
         /* The next burst is not the one that is waited for. */
