@@ -231,7 +231,7 @@ static void many_windows(void **state)
     enum { WINDOWS = 2000, BYTES = 4096 };
     struct scene scene;
     scene_open(&scene, ALL);
-    struct pr_mr **mrs = calloc(WINDOWS, sizeof(*mrs));
+    struct pr_mr **mrs = calloc(WINDOWS, sizeof(struct pr_mr *));
     uint64_t *rkeys = calloc(WINDOWS, sizeof(*rkeys));
     uint8_t *memory =
         mmap(NULL, WINDOWS * BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
