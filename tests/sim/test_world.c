@@ -3,20 +3,13 @@
 #include "base/event.h"
 #include "base/pool.h"
 #include "base/runtime.h"
+#include "tests/sim/check.h"
 #include "tests/sim/world.h"
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#include "tests/sim/check.h"
 
 static bool run(struct world_scenario scenario, struct world_verdict *out)
 {
