@@ -99,6 +99,14 @@ tree
 put run '#!/bin/sh' 'echo $1'
 expect 1 shell run
 
+tree
+put docs/man/a.1 '.Dd November 21, 2026' '.Dt A 1' '.Os' '.Sh NAME' '.Nm a' '.Nd does a'
+expect 0 man
+tree
+put docs/man/a.1 '.Dd November 21, 2026' '.Dt A 1' '.Os' '.Sh NAME' '.Nm a' '.Nd does a' \
+    '.Sh DESCRIPTION' '.Bl -bullet' '.It' 'no end'
+expect 1 man docs/man/a.1
+
 # database FILE...: a compile database of the tree.
 database() {
     local file comma=
