@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # pattern.sh PAGERAIL PATTERN: a guest that writes by this pattern moves and is right afterwards, and
 # both sides' files tell the same story.
-# shellcheck source=tests/e2e/lib.sh disable=SC2119
+# shellcheck disable=SC2119 # the functions take options of their own
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 pattern=$2
 

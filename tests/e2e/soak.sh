@@ -3,7 +3,8 @@
 # soak.sh PAGERAIL [RUNS]: 4 GiB at 500 MiB/s, every pattern, many times. Runs under
 # `scripts/test --soak` only.
 size=4G
-# shellcheck source=tests/e2e/lib.sh disable=SC2119
+# shellcheck disable=SC2119 # the functions take options of their own
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 [ -n "${PAGERAIL_SOAK:-}" ] || {
     echo 'skip: an hour of migrations; run scripts/test --soak'
