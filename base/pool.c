@@ -18,7 +18,9 @@ struct pr_pool {
     pthread_mutex_t lock;
     struct pr_job *first, *last;
     bool closing;
+    unsigned running;     /* jobs taken and not finished */
     struct pr_event work; /* raised while jobs are queued or the pool closes */
+    struct pr_event idle; /* raised while none is queued or running */
     unsigned threads;
     struct pr_thread *thread[MAX_THREADS];
 };
@@ -28,13 +30,24 @@ static struct pr_job *take(struct pr_pool *pool, bool *closing)
 {
     pthread_mutex_lock(&pool->lock);
     struct pr_job *job = pool->first;
-    if (job)
+    if (job) {
         pool->first = job->next;
+        pool->running++;
+    }
     if (!pool->first && !pool->closing)
         pr_event_clear(&pool->work);
     *closing = !job && pool->closing;
     pthread_mutex_unlock(&pool->lock);
     return job;
+}
+
+static void finish(struct pr_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->running--;
+    if (!pool->running && !pool->first)
+        pr_event_raise(&pool->idle);
+    pthread_mutex_unlock(&pool->lock);
 }
 
 static void thread_main(void *opaque)
@@ -43,10 +56,12 @@ static void thread_main(void *opaque)
     bool closing = false;
     while (!closing) {
         struct pr_job *job = take(pool, &closing);
-        if (job)
+        if (job) {
             job->fn(job);
-        else if (!closing)
+            finish(pool);
+        } else if (!closing) {
             pr_event_wait(&pool->work, PR_NEVER);
+        }
     }
 }
 
@@ -56,7 +71,12 @@ int pr_pool_open(struct pr_pool **out, unsigned threads, const char *name)
     if (!pool)
         return pr_error(ENOMEM, "no memory for a thread pool");
     pthread_mutex_init(&pool->lock, NULL);
+    pool->work = pool->idle = (struct pr_event)PR_EVENT_CLOSED;
     int err = pr_event_open(&pool->work);
+    if (!err)
+        err = pr_event_open(&pool->idle);
+    if (!err)
+        pr_event_raise(&pool->idle);
     if (threads < 1)
         threads = 1;
     if (threads > MAX_THREADS)
@@ -80,11 +100,13 @@ void pr_pool_close(struct pr_pool *pool)
         return;
     pthread_mutex_lock(&pool->lock);
     pool->closing = true;
-    pr_event_raise(&pool->work);
+    if (pool->threads)
+        pr_event_raise(&pool->work);
     pthread_mutex_unlock(&pool->lock);
     for (unsigned i = 0; i < pool->threads; i++)
         pr_thread_join(pool->thread[i]);
     pr_event_close(&pool->work);
+    pr_event_close(&pool->idle);
     pthread_mutex_destroy(&pool->lock);
     free(pool);
 }
@@ -98,8 +120,15 @@ void pr_pool_submit(struct pr_pool *pool, struct pr_job *job)
     else
         pool->first = job;
     pool->last = job;
+    pr_event_clear(&pool->idle);
     pr_event_raise(&pool->work);
     pthread_mutex_unlock(&pool->lock);
+}
+
+void pr_pool_drain(struct pr_pool *pool)
+{
+    while (!pr_event_wait(&pool->idle, PR_NEVER))
+        continue;
 }
 
 /* One pr_pool_each call: its jobs draw indices from `next` until none is left. */

@@ -25,6 +25,9 @@ void pr_pool_close(struct pr_pool *pool);
 /* Queues the job; any thread. Jobs start in order of submission. */
 void pr_pool_submit(struct pr_pool *pool, struct pr_job *job);
 
+/* Waits until no job is queued or running. While nobody submits, that stays so. */
+void pr_pool_drain(struct pr_pool *pool);
+
 /* Calls fn(arg, i) for 0 <= i < count on all the pool's threads and waits for the last. Returns the
  * first negative result, with its sentence; the rest are then skipped. Not from a pool thread. */
 int pr_pool_each(struct pr_pool *pool, uint64_t count, int (*fn)(void *arg, uint64_t i), void *arg);

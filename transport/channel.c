@@ -93,7 +93,9 @@ static int receive(struct pr_channel *channel, const struct pr_channel_handler *
 {
     struct pr_wire_header header;
     const void *body;
-    int err = pr_wire_header_decode(&header, &body, c->bytes, c->len);
+    int err = channel->owed < channel->our_depth
+                  ? pr_wire_header_decode(&header, &body, c->bytes, c->len)
+                  : pr_error(EPROTO, "the peer sent more messages than it was given buffers for");
     if (!err)
         err = take_credits(channel, header.credits);
     if (!err && header.type == PR_WIRE_CREDIT)
@@ -146,13 +148,14 @@ static int take_in(struct pr_channel *channel, const struct pr_channel_handler *
 /* 1 posted, 0 no place on the lane now. */
 static int post(struct pr_channel *channel, void *message, uint32_t len)
 {
-    pr_wire_set_credits(message, (uint16_t)channel->owed);
+    uint16_t credits = channel->owed < UINT16_MAX ? (uint16_t)channel->owed : UINT16_MAX;
+    pr_wire_set_credits(message, credits);
     int err = pr_lane_post_send(channel->lane, message, len, 0, true);
     if (err == -EAGAIN)
         return 0;
     if (err)
         return err;
-    channel->owed = 0;
+    channel->owed -= credits;
     channel->credits--;
     channel->spoke_ns = pr_now_ns();
     return 1;

@@ -23,7 +23,6 @@ struct pagerail_destination {
     struct pr_appliers appliers;
     uint32_t *local_of; /* [regions]: the source's region index -> ours */
     bool connected;
-    bool lanes_closed;
     uint64_t applier_cpu_ns; /* of appliers that have ended */
     _Atomic bool ready, released;
     bool running;
@@ -225,7 +224,6 @@ static void close_lanes(struct pagerail_destination *d)
 {
     d->applier_cpu_ns += pr_appliers_cpu_ns(&d->appliers);
     pr_appliers_close(&d->appliers);
-    d->lanes_closed = true;
 }
 
 static int wait_for_release(struct pagerail_destination *d)
@@ -241,10 +239,13 @@ PAGERAIL_API int pagerail_destination_ready(pagerail_destination *d)
     if (err)
         return err;
     d->ready_ns = pr_now_ns();
+    /* From here the source decides: had we gone back on our word while its release is under way,
+     * nobody would have the guest. */
+    err = pr_session_commit(&d->session);
+    if (err)
+        return err;
     atomic_store(&d->ready, true);
-    err = pr_session_failed(&d->session);
-    if (!err)
-        err = pr_session_send_empty(&d->session, PR_WIRE_READY, NULL);
+    err = pr_session_send_empty(&d->session, PR_WIRE_READY, NULL);
     if (!err)
         err = wait_for_release(d);
     if (pr_fault("handover.run_unreleased"))
@@ -252,14 +253,13 @@ PAGERAIL_API int pagerail_destination_ready(pagerail_destination *d)
     if (err)
         return pr_error_prefix(err, "the source did not hand the guest over, so it must not run "
                                     "here");
-    d->session.committed = true;
     close_lanes(d);
     return 0;
 }
 
 PAGERAIL_API int pagerail_destination_running(pagerail_destination *d)
 {
-    if (!d->session.committed)
+    if (!atomic_load(&d->released))
         return pr_error(EINVAL, "the guest was not handed over");
     d->running = true;
     struct pr_wire_running message = {d->ready_ns - d->fence_ns, pr_now_ns() - d->released_ns};
@@ -326,8 +326,7 @@ PAGERAIL_API void pagerail_destination_free(pagerail_destination *d)
     stop_listening(d);
     pr_session_stop(&d->session);
     pr_appliers_close(&d->appliers);
-    pr_pool_close(d->session.pool); /* lets the last registrations end */
-    d->session.pool = NULL;
+    pr_pool_drain(d->session.pool); /* the last registrations */
     pr_grants_close(&d->grants);
     free(d->local_of);
     pr_session_close(&d->session);

@@ -21,6 +21,7 @@ struct asking {
     uint32_t named;
     struct pr_lane **lanes;
     uint8_t token[PR_WIRE_TOKEN_BYTES];
+    uint16_t version;
     uint16_t knocking; /* the lane number that was admitted last */
 };
 
@@ -72,6 +73,11 @@ static int on_hello(struct asking *asking, const void *body, uint32_t len)
         return err;
     if (asking->greeted)
         return pr_error(EPROTO, "the source said hello twice");
+    int version = pr_wire_version_choose(PR_WIRE_VERSION_MIN, PR_WIRE_VERSION,
+                                         asking->hello->version_min, asking->hello->version_max);
+    if (version < 0)
+        return version;
+    asking->version = (uint16_t)version;
     if (asking->hello->regions != session->regions.count)
         return pr_error(EINVAL,
                         "the source's guest has %u memory regions and this one has %u: start both "
@@ -167,7 +173,7 @@ static int send_welcome(struct asking *asking)
         session->window_bytes = hello->window_bytes;
     session->lanes = smaller(hello->rail[0].lanes, PR_WIRE_MAX_LANES);
     struct pr_wire_welcome welcome = {
-        .version = (uint16_t)smaller(hello->version_max, PR_WIRE_VERSION),
+        .version = asking->version,
         .features = hello->features & PR_WIRE_FEATURES,
         .window_bytes = session->window_bytes,
         .pin_bytes = session->options.pin_budget_bytes,

@@ -76,7 +76,7 @@ int pr_session_abort(struct pr_session *session, const char *reason)
     if (!late)
         pr_session_fail(session, pr_error(ECANCELED, "%s", reason ? reason : "cancelled"));
     pthread_mutex_unlock(&session->lock);
-    return late ? pr_error(EALREADY, "too late: the guest has been handed over") : 0;
+    return late ? pr_error(EALREADY, "too late: the guest is being handed over") : 0;
 }
 
 int pr_session_commit(struct pr_session *session)
@@ -159,11 +159,12 @@ static int on_pong(struct pr_session *session, const void *body, uint32_t len)
     int err = pr_wire_ping_decode(&message, body, len);
     if (err)
         return err;
-    uint64_t now = pr_now_ns();
-    if (message.sent_ns > now)
+    if (message.sent_ns > session->pinged_ns)
         return pr_error(EPROTO, "%s answered a ping that was never sent", session->peer_name);
+    if (message.sent_ns < session->pinged_ns)
+        return 0; /* an older one: says nothing about now */
     /* RFC 6298's smoothing: an eighth of each new sample. */
-    uint64_t sample = now - message.sent_ns, old = atomic_load(&session->rtt_ns);
+    uint64_t sample = pr_now_ns() - message.sent_ns, old = atomic_load(&session->rtt_ns);
     atomic_store(&session->rtt_ns, old ? old - old / 8 + sample / 8 : sample);
     return 0;
 }

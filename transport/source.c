@@ -462,8 +462,7 @@ PAGERAIL_API void pagerail_source_free(pagerail_source *source)
     }
     pr_session_stop(session);
     pr_crew_close(&source->crew);
-    pr_pool_close(session->pool); /* lets the last registrations end */
-    session->pool = NULL;
+    pr_pool_drain(session->pool); /* the last registrations */
     pr_windows_close(&source->windows);
     close_written(source);
     pr_session_close(session);

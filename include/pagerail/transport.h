@@ -254,7 +254,8 @@ PAGERAIL_API int pagerail_destination_write_end(pagerail_destination *destinatio
 PAGERAIL_API void pagerail_destination_stats(pagerail_destination *destination,
                                              struct pagerail_stats *out);
 
-/* As the source's; too late (-EALREADY) once pagerail_destination_ready has returned 0. */
+/* As the source's; too late (-EALREADY) once pagerail_destination_ready was called: from then on only
+ * the source decides who has the guest, so abort there. */
 PAGERAIL_API int pagerail_destination_abort(pagerail_destination *destination, const char *reason);
 
 /* As the source's. Waits up to silence_timeout_ms for the source to have read the report. */

@@ -34,6 +34,7 @@ struct post {
 
 struct arrival {
     struct pr_completion completion;
+    const struct pr_fault_rule *fault;
     uint64_t due_ns;
 };
 
@@ -277,23 +278,20 @@ int pr_fault_lane_flush(struct pr_lane *base)
     return err ? err : flushed;
 }
 
-/* Takes in a receive of the inner lane. */
+/* Takes in a receive of the inner lane. One that fails the lane takes its turn like any other. */
 static void arrive(struct fault_lane *lane, const struct pr_completion *completion)
 {
     const struct pr_fault_rule *fault =
         pr_fault_decide(fabric_of(lane), lane->index, PR_FAULT_ON_RECV);
-    if (fault && fault->action != PR_FAULT_DELAY) {
+    if (fault && fault->action == PR_FAULT_LOSE) {
         if (completion->op == PR_OP_RECV)
             pr_lane_recv_done(lane->inner, completion->bytes);
-        if (fault->action == PR_FAULT_FAIL)
-            fail(lane, pr_error(fault->err, "a fault rule failed a receive"));
-        else if (fault->action == PR_FAULT_DISCONNECT)
-            fail(lane, pr_error(ECONNRESET, "a fault rule cut the lane at a receive"));
         return;
     }
-    lane->arrivals[lane->arrived++ % lane->arrival_depth] =
-        (struct arrival){.completion = *completion,
-                         .due_ns = fault ? pr_now_ns() + fault->delay_ms * UINT64_C(1000000) : 0};
+    struct arrival *arrival = &lane->arrivals[lane->arrived++ % lane->arrival_depth];
+    *arrival = (struct arrival){.completion = *completion, .fault = fault};
+    if (fault && fault->action == PR_FAULT_DELAY)
+        arrival->due_ns = pr_now_ns() + fault->delay_ms * UINT64_C(1000000);
 }
 
 static void take_inner(struct fault_lane *lane)
@@ -306,12 +304,23 @@ static void take_inner(struct fault_lane *lane)
         lane->inner_err = count;
         snprintf(lane->why, sizeof(lane->why), "%s", pr_error_message());
     }
-    for (int i = 0; i < count && !lane->err; i++) {
+    for (int i = 0; i < count; i++) {
         if (batch[i].op == PR_OP_RECV || batch[i].op == PR_OP_RECV_IMM)
             arrive(lane, &batch[i]);
         else
             post_at(lane, batch[i].tag)->done = true;
     }
+}
+
+static void fail_by(struct fault_lane *lane, const struct pr_fault_rule *fault)
+{
+    int err = fault->action == PR_FAULT_FAIL ? fault->err : ECONNRESET;
+    fail(lane, pr_error(err, "a fault rule failed the lane"));
+}
+
+static bool fails_lane(const struct pr_fault_rule *fault)
+{
+    return fault && (fault->action == PR_FAULT_FAIL || fault->action == PR_FAULT_DISCONNECT);
 }
 
 static unsigned deliver_arrivals(struct fault_lane *lane, struct pr_completion *out, unsigned max)
@@ -321,6 +330,10 @@ static unsigned deliver_arrivals(struct fault_lane *lane, struct pr_completion *
         const struct arrival *arrival = &lane->arrivals[lane->delivered % lane->arrival_depth];
         if (arrival->due_ns && arrival->due_ns > pr_now_ns())
             break;
+        if (fails_lane(arrival->fault)) {
+            fail_by(lane, arrival->fault);
+            break;
+        }
         out[count++] = arrival->completion;
         lane->lent += arrival->completion.op == PR_OP_RECV;
         lane->delivered++;
@@ -333,9 +346,8 @@ static unsigned deliver_own(struct fault_lane *lane, struct pr_completion *out, 
     unsigned count = 0;
     while (count < max && lane->scanned != lane->flushed && post_at(lane, lane->scanned)->done) {
         const struct post *post = post_at(lane, lane->scanned++);
-        if (fault_is(post, PR_FAULT_FAIL) || fault_is(post, PR_FAULT_DISCONNECT)) {
-            int err = fault_is(post, PR_FAULT_FAIL) ? post->fault->err : ECONNRESET;
-            fail(lane, pr_error(err, "a fault rule failed the lane"));
+        if (fails_lane(post->fault)) {
+            fail_by(lane, post->fault);
             break;
         }
         if (!post->rma.signaled || fault_is(post, PR_FAULT_MUTE))
@@ -357,8 +369,9 @@ int pr_fault_lane_poll(struct pr_lane *base, struct pr_completion *out, unsigned
         take_inner(lane);
     if (lane->err)
         return failure(lane);
-    unsigned count = deliver_arrivals(lane, out, max);
-    count += deliver_own(lane, out + count, max - count);
+    unsigned count = deliver_own(lane, out, max);
+    if (!lane->err)
+        count += deliver_arrivals(lane, out + count, max - count);
     if (count)
         return (int)count;
     if (lane->inner_err && lane->delivered == lane->arrived && !lane->err)

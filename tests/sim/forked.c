@@ -47,18 +47,44 @@ static void stay_on_this_processor(void)
 /* A coverage build writes its counters at exit, which the child never reaches. */
 extern void __gcov_dump(void) __attribute__((weak));
 
+/* The threads of a killed side are neither a leak nor worth waiting for. */
+extern const char *__tsan_default_options(void) __attribute__((visibility("default")));
+const char *__tsan_default_options(void)
+{
+    return "report_thread_leaks=0:atexit_sleep_ms=0";
+}
+
+/* Present in a build with the address sanitizer, whose own check at exit _exit goes past. */
+extern int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+
+static void fail_left(struct world_shared *shared, const struct world_scenario *scenario,
+                      const char *what, int count)
+{
+    shared->verdict.ok = false;
+    snprintf(shared->verdict.text, sizeof(shared->verdict.text),
+             "the scenario left %s behind (%d)\nseed %llu\n", what, count,
+             (unsigned long long)scenario->seed);
+}
+
+/* A process that was killed closes and frees nothing, so only after a run without one. */
+static void check_leaks(struct world_shared *shared, const struct world_scenario *scenario,
+                        int descriptors)
+{
+    if (!shared->verdict.ok || shared->someone_died)
+        return;
+    if (descriptors)
+        fail_left(shared, scenario, "open descriptors", descriptors);
+    else if (__lsan_do_recoverable_leak_check && __lsan_do_recoverable_leak_check())
+        fail_left(shared, scenario, "memory that the leak sanitizer lists above", 1);
+}
+
 static void child(const struct world_scenario *scenario, struct world_shared *shared)
 {
     stay_on_this_processor();
     unsigned before = open_descriptors();
     pr_world_run_shared(scenario, shared);
     unsigned after = open_descriptors();
-    if (shared->verdict.ok && !shared->someone_died && after != before) {
-        shared->verdict.ok = false;
-        snprintf(shared->verdict.text, sizeof(shared->verdict.text),
-                 "the scenario left %d descriptors open\nseed %llu\n", (int)(after - before),
-                 (unsigned long long)scenario->seed);
-    }
+    check_leaks(shared, scenario, (int)(after - before));
     if (__gcov_dump)
         __gcov_dump();
     _exit(0);

@@ -27,7 +27,7 @@ void pr_world_trace(struct world *w, const struct pr_thread *self, const char *w
         hash = mix(hash, (unsigned char)*c);
     w->shared->verdict.hash = mix(hash, self->side * 256 + (unsigned char)*what);
     w->shared->point = what;
-    if (w->scenario->trace)
+    if (w->print_trace)
         fprintf(stderr, "%8llu %12llu ns %s:%s %s\n", (unsigned long long)w->steps,
                 (unsigned long long)(w->now_ns - w->start_ns), side, self->name, what);
 }

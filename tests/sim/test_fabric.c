@@ -167,6 +167,35 @@ static void test_the_source_is_read_late_and_torn_but_not_after_completion(void 
     assert_true(sums[1] < SEEDS);
 }
 
+/* ---- time ---- */
+
+#define STREAM_WRITES 16
+
+static void stream(struct world *world, struct pair *pair)
+{
+    struct pr_lane *lane = pair->lanes[SRC][0];
+    uint64_t before_ns = world_now_ns(world);
+    for (unsigned i = 0; i < STREAM_WRITES; i++) {
+        struct pr_rma rma = pair_rma(pair, 0, PAIR_BYTES, i, i == STREAM_WRITES - 1);
+        world_check(world, pr_lane_post_write(lane, &rma) == 0);
+    }
+    world_check(world, pr_lane_flush(lane) == 0);
+    pair_expect(world, lane, PR_OP_WRITE);
+    uint64_t took_ns = world_now_ns(world) - before_ns;
+    uint64_t wire_ns = STREAM_WRITES * PAIR_BYTES * 1000000000ull / pair->net.lane_Bps;
+    world_check(world, took_ns >= wire_ns + 2 * pair->net.latency_ns);
+    world_check(world, took_ns <= 2 * wire_ns + 10 * pair->net.latency_ns);
+}
+
+static void test_bytes_take_as_long_as_the_lane_says(void **state)
+{
+    (void)state;
+    struct pair pair = new_pair(1, stream, NULL);
+    pair.net.lane_Bps = 1000000000;
+    uint64_t sums[2];
+    run_seeds(&pair, sums);
+}
+
 /* ---- posting ---- */
 
 static void fill_the_places(struct world *world, struct pair *pair)
@@ -469,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_two_lanes_are_not_ordered),
         cmocka_unit_test(test_one_lane_is_ordered_and_placed_in_pieces),
         cmocka_unit_test(test_the_source_is_read_late_and_torn_but_not_after_completion),
+        cmocka_unit_test(test_bytes_take_as_long_as_the_lane_says),
         cmocka_unit_test(test_places_come_back_with_a_signalled_completion),
         cmocka_unit_test(test_nonsense_is_refused_and_the_lane_lives_on),
         cmocka_unit_test(test_an_immediate_arrives_with_its_bytes),

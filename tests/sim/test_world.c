@@ -30,7 +30,7 @@ static bool run(struct world_scenario scenario, struct world_verdict *out)
 
 struct ping_pong {
     struct pr_event turn[2];
-    unsigned order[2 * TURNS];
+    unsigned order[2 * TURNS + 1];
     unsigned taken;
 };
 
@@ -423,7 +423,7 @@ static void test_a_child_that_crashes_hangs_or_leaks_is_a_failure(void **state)
     assert_run_failed(&verdict, "hung for 1 s of wall clock in one:main after 'about to hang'");
     struct world_side leak = {"one", leak_main, NULL};
     run((struct world_scenario){.seed = 8, .sides = &leak, .side_count = 1}, &verdict);
-    assert_run_failed(&verdict, "left 1 descriptors open");
+    assert_run_failed(&verdict, "left open descriptors behind (1)");
 }
 
 static void test_a_failed_check_ends_the_run(void **state)

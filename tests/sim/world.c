@@ -188,6 +188,7 @@ static struct world *open_world(const struct world_scenario *scenario, struct wo
     w->random_state = scenario->seed * 0xd1342543de82ef95u;
     w->start_ns = w->now_ns = 1000000000u + world_random_below(w, 1000000000u);
     w->next_step_call = UINT64_MAX;
+    w->print_trace = scenario->trace || getenv("SIM_TRACE");
     sem_init(&w->finished, 0, 0);
     sem_init(&w->shown, 0, 0);
     return w;

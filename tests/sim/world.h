@@ -51,7 +51,7 @@ struct world_scenario {
     unsigned wall_limit_s;    /* of world_run_forked; 60 */
     unsigned preempt_percent; /* at points by chance; 10. 100 = always, 101 = never */
     unsigned stall_ppm;       /* picked threads that lose up to 2 ms instead; 200. 1000001 = none */
-    bool trace;               /* print every step to stderr */
+    bool trace;               /* print every step to stderr; so does SIM_TRACE=1 */
 };
 
 /* What came out of a run. */
@@ -79,6 +79,14 @@ void world_run(const struct world_scenario *scenario, struct world_verdict *out)
  * RETURN VALUE: verdict->ok.
  */
 bool world_run_forked(const struct world_scenario *scenario, struct world_verdict *out);
+
+/*
+ * The seeds of a loop over runs: seed = world_seed_first(); seed < world_seed_end(usual). From 1,
+ * `usual` many. In the environment, SIM_EFFORT=n takes n times as many and SIM_SEED=n only that
+ * one, to replay what a verdict names; SIM_TRACE=1 prints every step of every run.
+ */
+uint64_t world_seed_first(void);
+uint64_t world_seed_end(uint64_t usual);
 
 /* ---- inside a run: from its threads, from begin and end, and from callbacks ---- */
 

@@ -82,6 +82,7 @@ struct world {
     struct world_shared *shared;
     uint64_t max_steps, max_ns;
     unsigned preempt_percent, stall_ppm;
+    bool print_trace;
 
     uint64_t random_state;
     uint64_t start_ns, now_ns, steps;
