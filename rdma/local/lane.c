@@ -125,7 +125,7 @@ static int claim(struct pr_local_lane *lane, struct pr_local_work **out)
 static int post_transfer(struct pr_local_lane *lane, const struct pr_rma *rma, enum pr_op op,
                          uint32_t imm)
 {
-    struct pr_local_work *work;
+    struct pr_local_work *work = NULL;
     int err = claim(lane, &work);
     if (err)
         return err;
@@ -169,7 +169,7 @@ int pr_local_lane_post_send(struct pr_lane *base, const void *bytes, uint32_t le
                             bool signaled)
 {
     struct pr_local_lane *lane = pr_local_lane_of(base);
-    struct pr_local_work *work;
+    struct pr_local_work *work = NULL;
     if (!len || len > PR_LOCAL_MAX_MESSAGE)
         return pr_error(EINVAL, "a message has 1 to %u bytes, not %u", PR_LOCAL_MAX_MESSAGE, len);
     int err = claim(lane, &work);
