@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# shellcheck disable=SC2119 # its functions take options of their own
 # pattern.sh PAGERAIL PATTERN: a guest that writes by this pattern moves and is right afterwards, and
 # both sides' files tell the same story.
-# shellcheck source=tests/e2e/lib.sh disable=SC2119
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 pattern=$2
 
