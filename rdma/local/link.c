@@ -61,7 +61,7 @@ static int probe(const struct pr_local_peer *peer, const struct pr_local_greetin
     struct iovec remote = {(void *)(uintptr_t)greeting->proof, sizeof(bytes)};
     ssize_t done = pr_local_peer_move(peer, PR_LOCAL_READ, &local, 1, &remote, 1);
     if (done == -EFAULT ||
-        (done == sizeof(bytes) && memcmp(bytes, greeting->secret, sizeof(bytes))))
+        (done == sizeof(bytes) && memcmp(bytes, greeting->secret, sizeof(bytes)) != 0))
         return wrong_process(peer);
     if (done == sizeof(bytes)) {
         answer_to(greeting->secret, bytes);

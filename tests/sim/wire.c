@@ -206,12 +206,12 @@ static uint64_t last_before(const struct wire *wire, const struct op *op)
 }
 
 /* A write that was complete before this operation was flushed, on whatever lane, lands before it
- * where the two overlap: a device without relaxed ordering keeps its own accesses in order. */
+ * where the two overlap. */
 static void keep_device_order(struct op *op)
 {
     struct sim_fabric *fabric = op->wire->to->fabric;
     struct end *end;
-    if (op->wire->to->cable->net.relaxed_ordering)
+    if (!op->wire->to->cable->net.ordered_device)
         return;
     LIST_FOREACH(end, &fabric->ends, link)
     sim_wire_place(end->in, last_before(end->in, op));
