@@ -19,9 +19,10 @@
  *   pagerail_source_free                         pagerail_destination_free
  *
  * ONE SIDE RUNS. Until pagerail_source_release is called the guest is the source's, and whatever
- * fails, the source may resume it. pagerail_source_release is the point of no return: from the
- * moment it is called the source must never run the guest again, also when it returns an error. The
- * destination may run it only when pagerail_destination_ready has returned 0.
+ * fails, the source may resume it. pagerail_source_release is the point of no return: while it runs
+ * and once it has returned 0, the source must not run the guest, whatever comes; an error of it
+ * means that nothing was given away. The destination may run the guest only when
+ * pagerail_destination_ready has returned 0.
  *
  * REGIONS are described once at connect and accept. Both sides name them; the destination's may
  * stand in any order, but the set of names, every length and every page size must be equal. Their
@@ -159,9 +160,9 @@ PAGERAIL_API int pagerail_source_wait_ready(pagerail_source *source, int timeout
 
 /*
  * pagerail_source_release: gives the guest away. Call only after pagerail_source_wait_ready
- * returned 0, and never run the guest here again once this was called. ERRORS: -EINVAL the
- * destination is not ready, -ECANCELED or another failure came first: in these cases alone (return
- * value not 0) nothing was sent and the guest is still the source's.
+ * returned 0, and never run the guest here again once this returned 0. ERRORS: -EINVAL the
+ * destination is not ready; -ECANCELED or another failure came first. With an error nothing was
+ * sent and the guest is still the source's.
  */
 PAGERAIL_API int pagerail_source_release(pagerail_source *source);
 
@@ -254,8 +255,8 @@ PAGERAIL_API int pagerail_destination_write_end(pagerail_destination *destinatio
 PAGERAIL_API void pagerail_destination_stats(pagerail_destination *destination,
                                              struct pagerail_stats *out);
 
-/* As the source's; too late (-EALREADY) once pagerail_destination_ready was called: from then on only
- * the source decides who has the guest, so abort there. */
+/* As the source's; too late (-EALREADY) once pagerail_destination_ready was called: from then on
+ * only the source decides who has the guest, so abort there. */
 PAGERAIL_API int pagerail_destination_abort(pagerail_destination *destination, const char *reason);
 
 /* As the source's. Waits up to silence_timeout_ms for the source to have read the report. */
