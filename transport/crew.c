@@ -55,10 +55,17 @@ int pr_crew_open(struct pr_crew *crew, struct pr_session *session, struct pr_win
     return err;
 }
 
-void pr_crew_close(struct pr_crew *crew)
+void pr_crew_stop(struct pr_crew *crew)
 {
     for (uint32_t i = 0; i < crew->count; i++)
         pr_worker_stop(&crew->workers[i]);
+    for (uint32_t i = 0; i < crew->count; i++)
+        pr_worker_join(&crew->workers[i]);
+}
+
+void pr_crew_close(struct pr_crew *crew)
+{
+    pr_crew_stop(crew);
     for (uint32_t i = 0; i < crew->count; i++)
         pr_worker_close(&crew->workers[i]);
     free(crew->workers);

@@ -461,8 +461,9 @@ PAGERAIL_API void pagerail_source_free(pagerail_source *source)
             pr_session_abort(session, "the source's program ended the session");
     }
     pr_session_stop(session);
+    pr_crew_stop(&source->crew);
+    pr_pool_drain(session->pool); /* the last registrations, which wake the crew */
     pr_crew_close(&source->crew);
-    pr_pool_drain(session->pool); /* the last registrations */
     pr_windows_close(&source->windows);
     close_written(source);
     pr_session_close(session);

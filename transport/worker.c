@@ -391,10 +391,16 @@ void pr_worker_stop(struct pr_worker *worker)
         pr_event_raise(&worker->wake);
 }
 
-void pr_worker_close(struct pr_worker *worker)
+void pr_worker_join(struct pr_worker *worker)
 {
     if (worker->thread)
         pr_thread_join(worker->thread);
+    worker->thread = NULL;
+}
+
+void pr_worker_close(struct pr_worker *worker)
+{
+    pr_worker_join(worker);
     end_walk(worker);
     for (uint32_t i = 0; i < worker->sender_count; i++)
         pr_sender_close(&worker->senders[i]);

@@ -69,8 +69,9 @@ int pr_worker_open(struct pr_worker *worker, struct pr_work *work, struct pr_lan
                    uint32_t count, uint32_t peer_depth, uint32_t peer_message_bytes);
 int pr_worker_start(struct pr_worker *worker, unsigned number);
 
-/* Asks the thread to end / waits for that and closes the lanes. */
+/* Asks the thread to end / waits for that / and closes the lanes. */
 void pr_worker_stop(struct pr_worker *worker);
+void pr_worker_join(struct pr_worker *worker);
 void pr_worker_close(struct pr_worker *worker);
 
 /* Caller's thread: false when the ring is full. */
