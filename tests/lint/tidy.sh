@@ -16,7 +16,7 @@ export tidy_build=$build tidy_config=$lint_dir/../../.clang-tidy
 tidy_one() {
     local less=
     case $1 in
-    */tests/*) less=--checks=-clang-analyzer-* ;;
+    */tests/*) less='--checks=-clang-analyzer-*' ;;
     esac
     clang-tidy --quiet --config-file="$tidy_config" -p "$tidy_build" \
         --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-unused-command-line-argument \
