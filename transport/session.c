@@ -308,9 +308,16 @@ static bool peer_ended_it(int err)
     return err == -ECONNRESET || err == -ECONNABORTED;
 }
 
+static int ignore(void *side, enum pr_wire_type type, const void *body, uint32_t len)
+{
+    (void)side, (void)type, (void)body, (void)len;
+    return 0;
+}
+
 int pr_session_refuse(struct pr_session *session, int err)
 {
     err = pr_session_fail(session, err);
+    session->on_message = ignore; /* what was under way when the handshake failed */
     if (session->control.lane && !peer_ended_it(err)) {
         send_abort(session, err, pr_error_message());
         farewell(session);
