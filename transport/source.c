@@ -42,11 +42,9 @@ static int on_epoch_ack(struct pagerail_source *source, const void *body, uint32
     int err = pr_wire_epoch_ack_decode(&ack, body, len);
     if (err)
         return err;
-    if (ack.epoch != atomic_load(&source->crew.work.acked_epoch) + 1)
-        return pr_error(EPROTO, "the destination acknowledged epochs out of order");
-    pr_crew_epoch_acked(&source->crew, ack.epoch);
+    err = pr_crew_epoch_acked(&source->crew, ack.epoch);
     pr_session_notify(&source->session);
-    return 0;
+    return err;
 }
 
 static int on_grant(struct pagerail_source *source, const void *body, uint32_t len)
