@@ -26,6 +26,7 @@ struct pagerail_source {
     _Atomic uint64_t handed_bytes;
     _Atomic uint64_t settled_bytes; /* handed over in epochs that are acknowledged */
     uint64_t settling[2];           /* the last epoch ended, and handed_bytes at that moment */
+    _Atomic uint64_t fenced; /* the epoch that the fence closed; 0 = no fence yet */
     _Atomic bool ready, running;
     struct pagerail_handover handover;
 };
@@ -57,7 +58,12 @@ static int on_grant(struct pagerail_source *source, const void *body, uint32_t l
 static int on_ready(struct pagerail_source *source, const void *body, uint32_t len)
 {
     int err = pr_wire_empty_decode(PR_WIRE_READY, body, len);
-    if (!err && atomic_exchange(&source->ready, true))
+    if (err)
+        return err;
+    uint64_t fenced = atomic_load(&source->fenced);
+    if (!fenced || atomic_load(&source->crew.work.acked_epoch) < fenced)
+        return pr_error(EPROTO, "the destination said that it is ready before it had the guest");
+    if (atomic_exchange(&source->ready, true))
         err = pr_error(EPROTO, "the destination said twice that it is ready");
     pr_session_notify(&source->session);
     return err;
@@ -322,6 +328,7 @@ PAGERAIL_API int pagerail_source_fence(pagerail_source *source, uint64_t *epoch)
         return err;
     uint8_t mark[PR_MARK_BYTES];
     pr_mark_encode(closed, mark);
+    atomic_store(&source->fenced, closed);
     err = pr_session_write(&source->session, mark, sizeof(mark));
     if (!err && epoch)
         *epoch = closed;
