@@ -355,7 +355,9 @@ static void worker_main(void *opaque)
     int err = 0;
     while (!err && !should_stop(worker))
         err = turn(worker);
-    if (err)
+    if (err == -EPROTO)
+        pr_session_fail(worker->work->session, err);
+    else if (err)
         pr_session_lane_lost(worker->work->session, err);
     atomic_store(&worker->cpu_ns, pr_thread_cpu_ns());
 }
