@@ -147,10 +147,12 @@ static int on_ping(struct pr_session *session, const void *body, uint32_t len)
     struct pr_wire_ping message;
     int err = pr_wire_ping_decode(&message, body, len);
     uint8_t buffer[64];
-    if (!err)
-        err = pr_channel_send(&session->control, buffer,
-                              pr_wire_pong_encode(&message, buffer, sizeof(buffer)), NULL);
-    return err;
+    /* A peer that takes no answer in gets no second one: they would pile up in the outbox. */
+    if (err || !pr_channel_posted(&session->control, session->pong_ticket))
+        return err;
+    return pr_channel_send(&session->control, buffer,
+                           pr_wire_pong_encode(&message, buffer, sizeof(buffer)),
+                           &session->pong_ticket);
 }
 
 static int on_pong(struct pr_session *session, const void *body, uint32_t len)
@@ -159,7 +161,7 @@ static int on_pong(struct pr_session *session, const void *body, uint32_t len)
     int err = pr_wire_ping_decode(&message, body, len);
     if (err)
         return err;
-    if (message.sent_ns > session->pinged_ns)
+    if (!session->pinged_ns || message.sent_ns > session->pinged_ns)
         return pr_error(EPROTO, "%s answered a ping that was never sent", session->peer_name);
     if (message.sent_ns < session->pinged_ns)
         return 0; /* an older one: says nothing about now */

@@ -50,7 +50,8 @@ struct pr_session {
     struct pr_stream_out out;
     struct pr_stream_in in;
     _Atomic bool bye; /* the peer said it is done */
-    uint64_t pinged_ns;
+    uint64_t pinged_ns;   /* 0: never */
+    uint64_t pong_ticket; /* of the last answer to a ping */
     _Atomic uint64_t rtt_ns;
     _Atomic uint64_t control_cpu_ns;
 
