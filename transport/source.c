@@ -329,17 +329,22 @@ PAGERAIL_API int pagerail_source_fence(pagerail_source *source, uint64_t *epoch)
     uint8_t mark[PR_MARK_BYTES];
     pr_mark_encode(closed, mark);
     atomic_store(&source->fenced, closed);
-    err = pr_session_write(&source->session, mark, sizeof(mark));
+    err = pr_session_write(&source->session, mark, sizeof(mark), -1);
     if (!err && epoch)
         *epoch = closed;
     return err;
+}
+
+PAGERAIL_API void pagerail_source_set_deadline(pagerail_source *source, int timeout_ms)
+{
+    atomic_store(&source->session.deadline_ns, pr_deadline_after_ms(timeout_ms));
 }
 
 PAGERAIL_API int pagerail_source_write(pagerail_source *source, const void *bytes, size_t len)
 {
     if (!source->connected)
         return pr_error(EINVAL, "the session is not connected");
-    return pr_session_write(&source->session, bytes, len);
+    return pr_session_write(&source->session, bytes, len, -1);
 }
 
 PAGERAIL_API int pagerail_source_write_end(pagerail_source *source)
@@ -373,7 +378,8 @@ static bool release_posted(void *opaque)
 /*
  * From commit to posted, the release is the control thread's. If the session fails in between, the
  * letter is dropped unposted or it is on the lane: only in the second case may the destination have
- * it, and the guest is gone.
+ * it, and the guest is gone. A destination that answers pings and has no buffer for the release is
+ * waited for as long as one that is silent.
  */
 PAGERAIL_API int pagerail_source_release(pagerail_source *source)
 {
@@ -386,9 +392,15 @@ PAGERAIL_API int pagerail_source_release(pagerail_source *source)
     struct release release = {.session = session};
     err = pr_session_send_empty(session, PR_WIRE_RELEASE, &release.ticket);
     if (!err)
-        err = pr_session_wait(session, release_posted, &release, PR_NEVER);
+        err = pr_session_wait(session, release_posted, &release,
+                              pr_deadline_after_ms(session->options.silence_timeout_ms));
     if (!err)
         return 0;
+    if (err == -EAGAIN)
+        err = pr_session_fail(session,
+                              pr_error(ETIMEDOUT,
+                                       "the destination had no room for the release for %u ms",
+                                       session->options.silence_timeout_ms));
     pr_session_stop(session); /* nothing is posted any more */
     return release.ticket && release_posted(&release) ? 0 : err;
 }
