@@ -52,7 +52,7 @@ static int in_time(const struct pagerail_migration *m, int err)
 
 int pr_switchover_state(struct pagerail_migration *m)
 {
-    int err = pr_callback_result("save", m->ops.save(m->vmm.opaque, m));
+    int err = pr_stream_callback_result(m, "save", m->ops.save(m->vmm.opaque, m));
     if (!err)
         err = pagerail_source_write_end(m->source);
     if (!err)
