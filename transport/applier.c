@@ -25,10 +25,13 @@ struct delivery {
     struct pr_inlet *inlet;
 };
 
-/* Reads before it writes: a page that was never touched stays unallocated. */
+/* Reads before it writes: a page that was never touched stays unallocated. A message may name a
+ * hundred times all of the guest: an ending session does not wait for that. */
 static void clear(struct pr_appliers *all, uint8_t *at, uint64_t len)
 {
     for (uint64_t done = 0; done < len; done += PR_ZERO_PAGE_BYTES) {
+        if (atomic_load_explicit(&all->stopping, memory_order_relaxed))
+            return;
         if (pr_zero_is(at + done, PR_ZERO_PAGE_BYTES))
             continue;
         memset(at + done, 0, PR_ZERO_PAGE_BYTES);
