@@ -25,10 +25,13 @@ struct delivery {
     struct pr_inlet *inlet;
 };
 
-/* Reads before it writes: a page that was never touched stays unallocated. */
+/* Reads before it writes: a page that was never touched stays unallocated. A message may name a
+ * hundred times all of the guest: an ending session does not wait for that. */
 static void clear(struct pr_appliers *all, uint8_t *at, uint64_t len)
 {
     for (uint64_t done = 0; done < len; done += PR_ZERO_PAGE_BYTES) {
+        if (atomic_load_explicit(&all->stopping, memory_order_relaxed))
+            return;
         if (pr_zero_is(at + done, PR_ZERO_PAGE_BYTES))
             continue;
         memset(at + done, 0, PR_ZERO_PAGE_BYTES);
@@ -60,29 +63,36 @@ static int on_zero(struct delivery *d, const void *body, uint32_t len)
     return err;
 }
 
-static int acknowledge(struct pr_session *session, uint64_t epoch)
+static int acknowledge_locked(struct pr_appliers *all)
 {
-    struct pr_wire_epoch_ack ack = {epoch};
+    struct pr_wire_epoch_ack ack = {atomic_fetch_add(&all->complete, 1) + 1};
     uint8_t buffer[64];
-    return pr_channel_send(&session->control, buffer,
-                           pr_wire_epoch_ack_encode(&ack, buffer, sizeof(buffer)), NULL);
+    return pr_channel_send(&all->session->control, buffer,
+                           pr_wire_epoch_ack_encode(&ack, buffer, sizeof(buffer)),
+                           &all->ack_ticket);
+}
+
+/* A lane may not run ahead: the source waits for every acknowledgement. One that does not could
+ * make them pile up in the outbox. */
+static bool is_ahead_locked(const struct pr_appliers *all, const struct pr_inlet *inlet)
+{
+    if (pr_fault("epoch.trust"))
+        return false;
+    return inlet->ended > atomic_load(&all->complete) ||
+           !pr_channel_posted(&all->session->control, all->ack_ticket);
 }
 
 /* The last lane to end the epoch makes it complete. */
-static int arrive(struct pr_appliers *all)
+static int arrive_locked(struct pr_appliers *all, struct pr_inlet *inlet)
 {
-    uint64_t complete = 0;
-    pthread_mutex_lock(&all->lock);
+    if (is_ahead_locked(all, inlet))
+        return pr_error(EPROTO, "the source ended epochs out of order");
+    inlet->ended++;
     all->arrived++;
-    if (all->arrived == all->inlet_count || pr_fault("fence.first_lane")) {
-        all->arrived = 0;
-        complete = atomic_fetch_add(&all->complete, 1) + 1;
-    }
-    pthread_mutex_unlock(&all->lock);
-    if (!complete)
+    if (all->arrived < all->inlet_count && !pr_fault("fence.first_lane"))
         return 0;
-    pr_session_notify(all->session);
-    return acknowledge(all->session, complete);
+    all->arrived = 0;
+    return acknowledge_locked(all);
 }
 
 static int on_epoch_end(struct delivery *d, const void *body, uint32_t len)
@@ -91,12 +101,13 @@ static int on_epoch_end(struct delivery *d, const void *body, uint32_t len)
     int err = pr_wire_epoch_end_decode(&end, body, len);
     if (err)
         return err;
-    /* A lane may not run ahead: the source waits for every acknowledgement. */
-    bool ahead = d->inlet->ended > atomic_load(&d->all->complete) && !pr_fault("epoch.trust");
-    if (end.epoch != d->inlet->ended + 1 || ahead)
+    if (end.epoch != d->inlet->ended + 1)
         return pr_error(EPROTO, "the source ended epochs out of order");
-    d->inlet->ended++;
-    return arrive(d->all);
+    pthread_mutex_lock(&d->all->lock);
+    err = arrive_locked(d->all, d->inlet);
+    pthread_mutex_unlock(&d->all->lock);
+    pr_session_notify(d->all->session);
+    return err;
 }
 
 static int on_message(void *opaque, enum pr_wire_type type, const void *body, uint32_t len)

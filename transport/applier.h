@@ -31,6 +31,7 @@ struct pr_appliers {
     _Atomic uint32_t count; /* of threads */
     pthread_mutex_t lock;
     uint32_t arrived;              /* lanes that have ended epoch complete + 1 */
+    uint64_t ack_ticket;           /* of the last acknowledgement */
     _Atomic uint64_t complete;     /* epochs that are whole in memory */
     _Atomic uint64_t zeroed_bytes; /* cleared because they were not zero */
     _Atomic bool stopping;

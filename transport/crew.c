@@ -78,10 +78,15 @@ void pr_crew_wake(struct pr_crew *crew)
         pr_worker_wake(&crew->workers[i]);
 }
 
-void pr_crew_epoch_acked(struct pr_crew *crew, uint64_t epoch)
+int pr_crew_epoch_acked(struct pr_crew *crew, uint64_t epoch)
 {
+    /* No worker is more than one epoch ahead of another, so the sum tells of all. */
+    uint64_t closed = atomic_load(&crew->work.closings) / crew->count;
+    if (epoch != atomic_load(&crew->work.acked_epoch) + 1 || epoch > closed)
+        return pr_error(EPROTO, "the destination acknowledged epochs out of order");
     atomic_store(&crew->work.acked_epoch, epoch);
     pr_crew_wake(crew);
+    return 0;
 }
 
 struct push {

@@ -265,7 +265,7 @@ PAGERAIL_API int pagerail_destination_write(pagerail_destination *d, const void 
 {
     if (!d->running)
         return pr_error(EINVAL, "a report follows pagerail_destination_running");
-    return pr_session_write(&d->session, bytes, len);
+    return pr_session_write(&d->session, bytes, len, (int)d->session.options.silence_timeout_ms);
 }
 
 PAGERAIL_API int pagerail_destination_write_end(pagerail_destination *d)

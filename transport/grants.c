@@ -17,7 +17,7 @@ static uint64_t len_of(const struct pr_grant *g)
     return pr_region_window_len(region_of(g), g->grants->session->window_bytes, g->index);
 }
 
-static int send_grant(const struct pr_grant *g)
+static int send_grant(struct pr_grant *g)
 {
     struct pr_wire_grant message = {
         .window = {g->grants->wire_of[g->region], g->index},
@@ -27,7 +27,7 @@ static int send_grant(const struct pr_grant *g)
     };
     uint8_t buffer[64];
     return pr_channel_send(&g->grants->session->control, buffer,
-                           pr_wire_grant_encode(&message, buffer, sizeof(buffer)), NULL);
+                           pr_wire_grant_encode(&message, buffer, sizeof(buffer)), &g->ticket);
 }
 
 static int register_here(struct pr_grant *g, struct pr_mr **mr)
@@ -53,8 +53,8 @@ static void register_job(struct pr_job *job)
         pthread_mutex_lock(&gs->lock);
         g->mr = mr;
         g->state = PR_GRANT_GIVEN;
+        err = send_grant(g); /* within the lock: a drop frees the registration */
         pthread_mutex_unlock(&gs->lock);
-        err = send_grant(g);
     }
     if (err)
         pr_session_fail(gs->session, err);
@@ -199,13 +199,21 @@ int pr_grants_want(struct pr_grants *gs, const struct pr_wire_want *want)
     return err;
 }
 
+/* The source can know of it only once the message has left. One that guesses could make grants pile
+ * up in the outbox. */
+static bool is_known_locked(const struct pr_grant *g)
+{
+    return g->state == PR_GRANT_GIVEN &&
+           pr_channel_posted(&g->grants->session->control, g->ticket);
+}
+
 int pr_grants_drop(struct pr_grants *gs, const struct pr_wire_drop *drop)
 {
     struct pr_grant *g = named(gs, &drop->window);
     if (!g)
         return pr_error(EPROTO, "the source drops a window that does not exist");
     pthread_mutex_lock(&gs->lock);
-    bool given = g->state == PR_GRANT_GIVEN;
+    bool given = is_known_locked(g);
     if (given) {
         g->state = PR_GRANT_LEAVING;
         g->job.fn = leave_job;

@@ -30,6 +30,7 @@ struct pr_grant {
     enum pr_grant_state state;
     bool wanted_again; /* while LEAVING */
     struct pr_mr *mr;
+    uint64_t ticket;       /* of the last grant message */
     struct pr_grant *next; /* among those that wait */
 };
 

@@ -25,9 +25,8 @@ struct asking {
     uint16_t knocking; /* the lane number that was admitted last */
 };
 
-static int admit_control(void *opaque, const void *private_data, uint32_t len)
+static int judge_control(const void *private_data, uint32_t len)
 {
-    (void)opaque;
     struct pr_wire_knock knock;
     int err = pr_wire_knock_decode(&knock, private_data, len);
     if (err)
@@ -39,6 +38,14 @@ static int admit_control(void *opaque, const void *private_data, uint32_t len)
     if (knock.lane)
         return pr_error(EPROTO, "no session is open here: connect a control lane first");
     return 0;
+}
+
+/* *opaque keeps why: the fabric reports any refusal as -ECONNREFUSED. */
+static int admit_control(void *opaque, const void *private_data, uint32_t len)
+{
+    int *why = opaque;
+    *why = judge_control(private_data, len);
+    return *why;
 }
 
 /* Looks at every byte whatever the first ones say, so that time tells nothing. */
@@ -251,8 +258,11 @@ static int converse(struct asking *asking, struct pr_listener *listener)
 static int first_contact(struct pr_session *session, struct pr_listener *listener, int timeout_ms)
 {
     struct pr_lane *control;
-    int err =
-        pr_listener_accept(listener, timeout_ms, &session->cancel, admit_control, NULL, &control);
+    int refused = 0;
+    int err = pr_listener_accept(listener, timeout_ms, &session->cancel, admit_control, &refused,
+                                 &control);
+    if (err == -ECONNREFUSED && refused)
+        return refused; /* with its sentence */
     if (err == -ECANCELED && pr_session_failed(session))
         return pr_session_failed(session);
     if (err == -ETIMEDOUT)

@@ -63,9 +63,11 @@ static int on_welcome(struct answer *answer, const void *body, uint32_t len)
         return err;
     if (answer->welcomed || welcome->version < PR_WIRE_VERSION_MIN ||
         welcome->version > PR_WIRE_VERSION || welcome->features & ~PR_WIRE_FEATURES ||
-        welcome->window_bytes > session->window_bytes ||
+        welcome->window_bytes > session->window_bytes || welcome->rails != 1 ||
         welcome->rail[0].lanes > wanted_lanes(session))
         return pr_error(EPROTO, "the destination agreed to something that was not offered");
+    if (welcome->pin_bytes && welcome->pin_bytes < welcome->window_bytes)
+        return pr_error(EPROTO, "the destination's pin budget does not hold a single window");
     answer->welcomed = true;
     session->window_bytes = welcome->window_bytes;
     session->lanes = welcome->rail[0].lanes;

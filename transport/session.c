@@ -19,6 +19,7 @@ int pr_session_open(struct pr_session *session, const struct pagerail_options *o
 {
     session->wake = session->changed = session->cancel = (struct pr_event)PR_EVENT_CLOSED;
     session->failure = (struct pr_failure)PR_FAILURE_INIT;
+    session->deadline_ns = PR_NEVER;
     session->lane_loss = (struct pr_failure)PR_FAILURE_INIT;
     pthread_mutex_init(&session->lock, NULL);
     pr_stream_in_open(&session->in);
@@ -88,6 +89,27 @@ int pr_session_commit(struct pr_session *session)
     return err;
 }
 
+static bool is_late(struct pr_session *session)
+{
+    return !session->committed && pr_deadline_left_ms(atomic_load(&session->deadline_ns)) == 0;
+}
+
+static int fail_late(struct pr_session *session)
+{
+    return pr_session_fail(session,
+                           pr_error(ETIMEDOUT,
+                                    "%s did not take in what it was sent within the time that was "
+                                    "set for it",
+                                    session->peer_name));
+}
+
+/* Until the earlier of the wait's own deadline and the session's. */
+static uint64_t earlier_deadline(struct pr_session *session, uint64_t deadline_ns)
+{
+    uint64_t other = session->committed ? PR_NEVER : atomic_load(&session->deadline_ns);
+    return other < deadline_ns ? other : deadline_ns;
+}
+
 static int wait_for(struct pr_session *session, bool (*condition)(void *arg), void *arg,
                     uint64_t deadline_ns)
 {
@@ -103,7 +125,9 @@ static int wait_for(struct pr_session *session, bool (*condition)(void *arg), vo
             return pr_error(ECONNRESET, "%s ended the session early", session->peer_name);
         if (pr_deadline_left_ms(deadline_ns) == 0)
             return -EAGAIN;
-        pr_event_wait(&session->changed, deadline_ns);
+        if (is_late(session))
+            return fail_late(session);
+        pr_event_wait(&session->changed, earlier_deadline(session, deadline_ns));
     }
 }
 
@@ -147,10 +171,12 @@ static int on_ping(struct pr_session *session, const void *body, uint32_t len)
     struct pr_wire_ping message;
     int err = pr_wire_ping_decode(&message, body, len);
     uint8_t buffer[64];
-    if (!err)
-        err = pr_channel_send(&session->control, buffer,
-                              pr_wire_pong_encode(&message, buffer, sizeof(buffer)), NULL);
-    return err;
+    /* A peer that takes no answer in gets no second one: they would pile up in the outbox. */
+    if (err || !pr_channel_posted(&session->control, session->pong_ticket))
+        return err;
+    return pr_channel_send(&session->control, buffer,
+                           pr_wire_pong_encode(&message, buffer, sizeof(buffer)),
+                           &session->pong_ticket);
 }
 
 static int on_pong(struct pr_session *session, const void *body, uint32_t len)
@@ -159,7 +185,7 @@ static int on_pong(struct pr_session *session, const void *body, uint32_t len)
     int err = pr_wire_ping_decode(&message, body, len);
     if (err)
         return err;
-    if (message.sent_ns > session->pinged_ns)
+    if (!session->pinged_ns || message.sent_ns > session->pinged_ns)
         return pr_error(EPROTO, "%s answered a ping that was never sent", session->peer_name);
     if (message.sent_ns < session->pinged_ns)
         return 0; /* an older one: says nothing about now */
@@ -193,6 +219,10 @@ static int on_stream(struct pr_session *session, enum pr_wire_type type, const v
 static int on_bye(struct pr_session *session, const void *body, uint32_t len)
 {
     int err = pr_wire_empty_decode(PR_WIRE_BYE, body, len);
+    if (err)
+        return err;
+    if (!session->committed)
+        return pr_error(EPROTO, "%s said bye before the guest was handed over", session->peer_name);
     atomic_store(&session->bye, true);
     pr_session_notify(session);
     return err;
@@ -308,9 +338,16 @@ static bool peer_ended_it(int err)
     return err == -ECONNRESET || err == -ECONNABORTED;
 }
 
+static int ignore(void *side, enum pr_wire_type type, const void *body, uint32_t len)
+{
+    (void)side, (void)type, (void)body, (void)len;
+    return 0;
+}
+
 int pr_session_refuse(struct pr_session *session, int err)
 {
     err = pr_session_fail(session, err);
+    session->on_message = ignore; /* what was under way when the handshake failed */
     if (session->control.lane && !peer_ended_it(err)) {
         send_abort(session, err, pr_error_message());
         farewell(session);
@@ -419,7 +456,7 @@ struct writing {
     ssize_t err;
 };
 
-static bool written(void *opaque)
+static bool write_some(void *opaque)
 {
     struct writing *w = opaque;
     ssize_t taken = pr_stream_write(&w->session->out, &w->session->control, w->bytes, w->left);
@@ -429,13 +466,19 @@ static bool written(void *opaque)
     }
     w->bytes += taken;
     w->left -= (size_t)taken;
-    return !w->left;
+    return taken > 0 || !w->left;
 }
 
-int pr_session_write(struct pr_session *session, const void *bytes, size_t len)
+int pr_session_write(struct pr_session *session, const void *bytes, size_t len, int stall_ms)
 {
     struct writing w = {session, bytes, len, 0};
-    int err = pr_session_wait(session, written, &w, PR_NEVER);
+    int err;
+    do
+        err = pr_session_wait(session, write_some, &w, pr_deadline_after_ms(stall_ms));
+    while (!err && !w.err && w.left);
+    if (err == -EAGAIN)
+        return pr_error(ETIMEDOUT, "%s has taken nothing in for %d ms", session->peer_name,
+                        stall_ms);
     return err ? err : (int)w.err;
 }
 

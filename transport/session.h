@@ -46,11 +46,13 @@ struct pr_session {
     _Atomic uint64_t lane_lost_ns;
     pthread_mutex_t lock;   /* decides between abort and the point of no return */
     _Atomic bool committed; /* past it: abort is too late */
+    _Atomic uint64_t deadline_ns; /* the caller's for all of its waits until then; PR_NEVER */
 
     struct pr_stream_out out;
     struct pr_stream_in in;
     _Atomic bool bye; /* the peer said it is done */
-    uint64_t pinged_ns;
+    uint64_t pinged_ns;   /* 0: never */
+    uint64_t pong_ticket; /* of the last answer to a ping */
     _Atomic uint64_t rtt_ns;
     _Atomic uint64_t control_cpu_ns;
 
@@ -102,7 +104,8 @@ int pr_session_commit(struct pr_session *session);
 /*
  * The caller's thread waits until condition(arg) holds.
  * RETURN VALUE: 0 it holds; -EAGAIN the deadline passed; -ECONNRESET the peer ended the session in
- * good order before it could hold; else the session's failure.
+ * good order before it could hold; -ETIMEDOUT the session's own deadline passed, which fails it;
+ * else the session's failure.
  */
 int pr_session_wait(struct pr_session *session, bool (*condition)(void *arg), void *arg,
                     uint64_t deadline_ns);
@@ -112,8 +115,9 @@ int pr_session_wait(struct pr_session *session, bool (*condition)(void *arg), vo
 int pr_session_pump_until(struct pr_session *session, bool (*done)(void *arg), void *arg,
                           uint64_t deadline_ns);
 
-/* The stream, with waiting. */
-int pr_session_write(struct pr_session *session, const void *bytes, size_t len);
+/* The stream, with waiting. stall_ms: -ETIMEDOUT when the peer takes nothing in for so long; -1 = no
+ * limit. */
+int pr_session_write(struct pr_session *session, const void *bytes, size_t len, int stall_ms);
 ssize_t pr_session_read(struct pr_session *session, void *to, size_t size, uint64_t deadline_ns);
 
 /* Queues a message without a body on the control channel. */

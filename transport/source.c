@@ -26,6 +26,7 @@ struct pagerail_source {
     _Atomic uint64_t handed_bytes;
     _Atomic uint64_t settled_bytes; /* handed over in epochs that are acknowledged */
     uint64_t settling[2];           /* the last epoch ended, and handed_bytes at that moment */
+    _Atomic uint64_t fenced; /* the epoch that the fence closed; 0 = no fence yet */
     _Atomic bool ready, running;
     struct pagerail_handover handover;
 };
@@ -42,11 +43,9 @@ static int on_epoch_ack(struct pagerail_source *source, const void *body, uint32
     int err = pr_wire_epoch_ack_decode(&ack, body, len);
     if (err)
         return err;
-    if (ack.epoch != atomic_load(&source->crew.work.acked_epoch) + 1)
-        return pr_error(EPROTO, "the destination acknowledged epochs out of order");
-    pr_crew_epoch_acked(&source->crew, ack.epoch);
+    err = pr_crew_epoch_acked(&source->crew, ack.epoch);
     pr_session_notify(&source->session);
-    return 0;
+    return err;
 }
 
 static int on_grant(struct pagerail_source *source, const void *body, uint32_t len)
@@ -59,7 +58,12 @@ static int on_grant(struct pagerail_source *source, const void *body, uint32_t l
 static int on_ready(struct pagerail_source *source, const void *body, uint32_t len)
 {
     int err = pr_wire_empty_decode(PR_WIRE_READY, body, len);
-    if (!err && atomic_exchange(&source->ready, true))
+    if (err)
+        return err;
+    uint64_t fenced = atomic_load(&source->fenced);
+    if (!fenced || atomic_load(&source->crew.work.acked_epoch) < fenced)
+        return pr_error(EPROTO, "the destination said that it is ready before it had the guest");
+    if (atomic_exchange(&source->ready, true))
         err = pr_error(EPROTO, "the destination said twice that it is ready");
     pr_session_notify(&source->session);
     return err;
@@ -324,17 +328,23 @@ PAGERAIL_API int pagerail_source_fence(pagerail_source *source, uint64_t *epoch)
         return err;
     uint8_t mark[PR_MARK_BYTES];
     pr_mark_encode(closed, mark);
-    err = pr_session_write(&source->session, mark, sizeof(mark));
+    atomic_store(&source->fenced, closed);
+    err = pr_session_write(&source->session, mark, sizeof(mark), -1);
     if (!err && epoch)
         *epoch = closed;
     return err;
+}
+
+PAGERAIL_API void pagerail_source_set_deadline(pagerail_source *source, int timeout_ms)
+{
+    atomic_store(&source->session.deadline_ns, pr_deadline_after_ms(timeout_ms));
 }
 
 PAGERAIL_API int pagerail_source_write(pagerail_source *source, const void *bytes, size_t len)
 {
     if (!source->connected)
         return pr_error(EINVAL, "the session is not connected");
-    return pr_session_write(&source->session, bytes, len);
+    return pr_session_write(&source->session, bytes, len, -1);
 }
 
 PAGERAIL_API int pagerail_source_write_end(pagerail_source *source)
@@ -368,7 +378,8 @@ static bool release_posted(void *opaque)
 /*
  * From commit to posted, the release is the control thread's. If the session fails in between, the
  * letter is dropped unposted or it is on the lane: only in the second case may the destination have
- * it, and the guest is gone.
+ * it, and the guest is gone. A destination that answers pings and has no buffer for the release is
+ * waited for as long as one that is silent.
  */
 PAGERAIL_API int pagerail_source_release(pagerail_source *source)
 {
@@ -381,9 +392,15 @@ PAGERAIL_API int pagerail_source_release(pagerail_source *source)
     struct release release = {.session = session};
     err = pr_session_send_empty(session, PR_WIRE_RELEASE, &release.ticket);
     if (!err)
-        err = pr_session_wait(session, release_posted, &release, PR_NEVER);
+        err = pr_session_wait(session, release_posted, &release,
+                              pr_deadline_after_ms(session->options.silence_timeout_ms));
     if (!err)
         return 0;
+    if (err == -EAGAIN)
+        err = pr_session_fail(session,
+                              pr_error(ETIMEDOUT,
+                                       "the destination had no room for the release for %u ms",
+                                       session->options.silence_timeout_ms));
     pr_session_stop(session); /* nothing is posted any more */
     return release.ticket && release_posted(&release) ? 0 : err;
 }

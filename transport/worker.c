@@ -229,6 +229,8 @@ static int close_epoch(struct pr_worker *worker)
     int err = close_groups(worker);
     if (!err)
         err = send_zero(worker);
+    if (!err)
+        atomic_fetch_add(&worker->work->closings, 1); /* first: the answer may be quick */
     for (uint32_t i = 0; i < worker->sender_count && !err; i++)
         err = send_epoch_end(&worker->senders[i], worker->epoch);
     if (!err)
@@ -353,7 +355,9 @@ static void worker_main(void *opaque)
     int err = 0;
     while (!err && !should_stop(worker))
         err = turn(worker);
-    if (err)
+    if (err == -EPROTO)
+        pr_session_fail(worker->work->session, err);
+    else if (err)
         pr_session_lane_lost(worker->work->session, err);
     atomic_store(&worker->cpu_ns, pr_thread_cpu_ns());
 }

@@ -137,6 +137,15 @@ PAGERAIL_API int pagerail_source_epoch_wait(pagerail_source *source, uint64_t ep
                                             int timeout_ms);
 
 /*
+ * pagerail_source_set_deadline: from now on, and until pagerail_source_release, a call that waits
+ * for the destination (push, write, ...) fails with -ETIMEDOUT once timeout_ms are over. For a VMM
+ * that has stopped its guest: a destination that lives and does not go on must not keep it so.
+ *
+ * timeout_ms: -1 = no limit, which is so until this is called.
+ */
+PAGERAIL_API void pagerail_source_set_deadline(pagerail_source *source, int timeout_ms);
+
+/*
  * pagerail_source_fence: closes the last epoch before the hand-over and puts a mark into the stream
  * that pagerail_destination_fence waits for: bytes written to the stream after it are seen by the
  * destination only after every page of every epoch is in its memory. Does not wait for that.
@@ -161,7 +170,8 @@ PAGERAIL_API int pagerail_source_wait_ready(pagerail_source *source, int timeout
 /*
  * pagerail_source_release: gives the guest away. Call only after pagerail_source_wait_ready
  * returned 0, and never run the guest here again once this returned 0. ERRORS: -EINVAL the
- * destination is not ready; -ECANCELED or another failure came first. With an error nothing was
+ * destination is not ready; -ETIMEDOUT it had no room for the message for silence_timeout_ms;
+ * -ECANCELED or another failure came first. With an error nothing was
  * sent and the guest is still the source's.
  */
 PAGERAIL_API int pagerail_source_release(pagerail_source *source);
@@ -247,7 +257,8 @@ PAGERAIL_API int pagerail_destination_ready(pagerail_destination *destination);
  * that. */
 PAGERAIL_API int pagerail_destination_running(pagerail_destination *destination);
 
-/* Sends a report back, after pagerail_destination_running. */
+/* Sends a report back, after pagerail_destination_running. -ETIMEDOUT when the source takes nothing
+ * in for silence_timeout_ms. */
 PAGERAIL_API int pagerail_destination_write(pagerail_destination *destination, const void *bytes,
                                             size_t len);
 PAGERAIL_API int pagerail_destination_write_end(pagerail_destination *destination);
