@@ -7,9 +7,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct options {
     const char *json;
+    const char *only;
     unsigned pairs; /* 0: each ratio's own */
     bool absolute;
 };
@@ -17,7 +19,8 @@ struct options {
 static int usage(const char *program)
 {
     fprintf(stderr,
-            "usage: %s [--json FILE] [--pairs N] [--absolute [--benchmark_filter=REGEX ...]]\n"
+            "usage: %s [--json FILE] [--only TEXT] [--pairs N] [--absolute "
+            "[--benchmark_filter=REGEX ...]]\n"
             "Measures ratios against references; --absolute adds plain figures.\n",
             program);
     return 2;
@@ -39,6 +42,7 @@ static int parse(int argc, char **argv, struct options *out)
 {
     static const struct option known[] = {
         {"json", required_argument, NULL, 'j'},
+        {"only", required_argument, NULL, 'o'},
         {"pairs", required_argument, NULL, 'p'},
         {"absolute", no_argument, NULL, 'a'},
         {0},
@@ -48,6 +52,8 @@ static int parse(int argc, char **argv, struct options *out)
     while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
         if (c == 'j')
             out->json = optarg;
+        else if (c == 'o')
+            out->only = optarg;
         else if (c == 'p')
             wrong |= !parse_pairs(optarg, &out->pairs);
         else if (c == 'a')
@@ -68,6 +74,8 @@ int pr_bench_program(int argc, char **argv, const struct pr_ratio *ratios, unsig
     struct json_object *all = json_object_new_array();
     for (unsigned i = 0; i < count; i++) {
         struct pr_ratio_result result;
+        if (options.only && !strstr(ratios[i].name, options.only))
+            continue;
         pr_ratio_measure(&ratios[i], options.pairs, &result);
         pr_ratio_print(&result);
         json_object_array_add(all, pr_ratio_to_json(&result));

@@ -9,6 +9,7 @@
 /*
  * Measures and prints every ratio; then, with --absolute, runs the registered benchmarks.
  *   --json FILE   also writes the ratios as a JSON array
+ *   --only TEXT   measures those alone whose name has TEXT in it
  *   --pairs N     measures N pairs of each, instead of each ratio's own number
  *   --absolute    (and Google Benchmark's options after it)
  * Returns the program's exit status: 0 also when a bar is missed, which is a figure and no failure
