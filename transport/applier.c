@@ -65,11 +65,17 @@ static int on_zero(struct delivery *d, const void *body, uint32_t len)
 
 static int acknowledge_locked(struct pr_appliers *all)
 {
-    struct pr_wire_epoch_ack ack = {atomic_fetch_add(&all->complete, 1) + 1};
+    uint64_t epoch = atomic_load(&all->complete) + 1;
+    struct pr_wire_epoch_ack ack = {epoch};
     uint8_t buffer[64];
-    return pr_channel_send(&all->session->control, buffer,
-                           pr_wire_epoch_ack_encode(&ack, buffer, sizeof(buffer)),
-                           &all->ack_ticket);
+    int err =
+        pr_channel_send(&all->session->control, buffer,
+                        pr_wire_epoch_ack_encode(&ack, buffer, sizeof(buffer)), &all->ack_ticket);
+    /* After the ack is queued: the caller's thread sees it complete and may say ready at once, and
+     * ready must not overtake the ack. */
+    if (!err)
+        atomic_store(&all->complete, epoch);
+    return err;
 }
 
 /* A lane may not run ahead: the source waits for every acknowledgement. One that does not could
