@@ -221,7 +221,7 @@ static int on_bye(struct pr_session *session, const void *body, uint32_t len)
     int err = pr_wire_empty_decode(PR_WIRE_BYE, body, len);
     if (err)
         return err;
-    if (!session->committed)
+    if (!atomic_load(&session->handed_over))
         return pr_error(EPROTO, "%s said bye before the guest was handed over", session->peer_name);
     atomic_store(&session->bye, true);
     pr_session_notify(session);
