@@ -47,7 +47,8 @@ static int on_release(struct pagerail_destination *d, const void *body, uint32_t
     int err = pr_wire_empty_decode(PR_WIRE_RELEASE, body, len);
     if (err)
         return err;
-    if (!atomic_load(&d->ready) || atomic_load(&d->released))
+    bool aborted = pr_session_failed(&d->session) == -ECONNABORTED; /* it keeps the guest */
+    if (!atomic_load(&d->ready) || atomic_load(&d->released) || aborted)
         return pr_error(EPROTO, "the source released a guest that this side was not ready for");
     d->released_ns = pr_now_ns();
     atomic_store(&d->session.handed_over, true);
@@ -222,8 +223,12 @@ static bool flag_set(void *flag)
 static int wait_for_release(struct pagerail_destination *d)
 {
     int err = pr_session_wait(&d->session, flag_set, &d->released, PR_NEVER);
-    /* What was released before the failure is ours: the source will never run it again. */
-    return err && !atomic_load(&d->released) ? err : 0;
+    if (!err)
+        return 0;
+    /* A release is ours also when something else failed meanwhile: the source will never run the
+     * guest again. So nothing may be taken in any more when we look for the last time. */
+    pr_session_stop(&d->session);
+    return atomic_load(&d->released) ? 0 : err;
 }
 
 PAGERAIL_API int pagerail_destination_ready(pagerail_destination *d)
@@ -234,13 +239,13 @@ PAGERAIL_API int pagerail_destination_ready(pagerail_destination *d)
     d->ready_ns = pr_now_ns();
     /* From here the source decides: had we gone back on our word while its release is under way,
      * nobody would have the guest. */
-    err = pr_session_commit(&d->session);
-    if (err)
-        return err;
     atomic_store(&d->ready, true);
-    err = pr_session_send_empty(&d->session, PR_WIRE_READY, NULL);
-    if (!err)
-        err = wait_for_release(d);
+    err = pr_session_commit(&d->session, PR_WIRE_READY, NULL);
+    if (err) {
+        atomic_store(&d->ready, false);
+        return err;
+    }
+    err = wait_for_release(d);
     if (pr_fault("handover.run_unreleased"))
         return 0;
     if (err)

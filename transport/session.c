@@ -80,10 +80,12 @@ int pr_session_abort(struct pr_session *session, const char *reason)
     return late ? pr_error(EALREADY, "too late: the guest is being handed over") : 0;
 }
 
-int pr_session_commit(struct pr_session *session)
+int pr_session_commit(struct pr_session *session, enum pr_wire_type type, uint64_t *ticket)
 {
     pthread_mutex_lock(&session->lock);
     int err = pr_session_failed(session);
+    if (!err)
+        err = pr_session_send_empty(session, type, ticket);
     session->committed = !err;
     pthread_mutex_unlock(&session->lock);
     return err;
@@ -142,8 +144,10 @@ static void send_abort(struct pr_session *session, int err, const char *reason)
     struct pr_wire_abort message = {.code = -err};
     snprintf(message.reason, sizeof(message.reason), "%.*s", PR_WIRE_MAX_REASON, reason);
     uint8_t buffer[PR_WIRE_MIN_MESSAGE];
+    pthread_mutex_lock(&session->lock); /* see pr_session_commit */
     pr_channel_send(&session->control, buffer,
                     pr_wire_abort_encode(&message, buffer, sizeof(buffer)), NULL);
+    pthread_mutex_unlock(&session->lock);
 }
 
 int pr_session_send_empty(struct pr_session *session, enum pr_wire_type type, uint64_t *ticket)

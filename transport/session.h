@@ -100,8 +100,9 @@ static inline int pr_session_failed(struct pr_session *session)
     return pr_failure_get(&session->failure);
 }
 
-/* Passes the point of no return, unless it failed or was aborted before. */
-int pr_session_commit(struct pr_session *session);
+/* Passes the point of no return, unless it failed or was aborted before, with a message without a
+ * body: it never goes out behind the abort of a failure. */
+int pr_session_commit(struct pr_session *session, enum pr_wire_type type, uint64_t *ticket);
 
 /*
  * The caller's thread waits until condition(arg) holds.

@@ -26,7 +26,7 @@ struct pagerail_source {
     _Atomic uint64_t handed_bytes;
     _Atomic uint64_t settled_bytes; /* handed over in epochs that are acknowledged */
     uint64_t settling[2];           /* the last epoch ended, and handed_bytes at that moment */
-    _Atomic uint64_t fenced; /* the epoch that the fence closed; 0 = no fence yet */
+    _Atomic uint64_t fenced;        /* the epoch that the fence closed; 0 = no fence yet */
     _Atomic bool ready, running;
     struct pagerail_handover handover;
 };
@@ -386,24 +386,21 @@ PAGERAIL_API int pagerail_source_release(pagerail_source *source)
     struct pr_session *session = &source->session;
     if (!atomic_load(&source->ready))
         return pr_error(EINVAL, "the destination is not ready to run the guest");
-    int err = pr_session_commit(session);
+    struct release release = {.session = session};
+    atomic_store(&session->handed_over, true); /* or failed, then it does not matter */
+    int err = pr_session_commit(session, PR_WIRE_RELEASE, &release.ticket);
     if (err)
         return err;
-    atomic_store(&session->handed_over, true);
-    struct release release = {.session = session};
-    err = pr_session_send_empty(session, PR_WIRE_RELEASE, &release.ticket);
-    if (!err)
-        err = pr_session_wait(session, release_posted, &release,
-                              pr_deadline_after_ms(session->options.silence_timeout_ms));
+    err = pr_session_wait(session, release_posted, &release,
+                          pr_deadline_after_ms(session->options.silence_timeout_ms));
     if (!err)
         return 0;
     if (err == -EAGAIN)
-        err = pr_session_fail(session,
-                              pr_error(ETIMEDOUT,
-                                       "the destination had no room for the release for %u ms",
-                                       session->options.silence_timeout_ms));
+        err = pr_session_fail(
+            session, pr_error(ETIMEDOUT, "the destination had no room for the release for %u ms",
+                              session->options.silence_timeout_ms));
     pr_session_stop(session); /* nothing is posted any more */
-    return release.ticket && release_posted(&release) ? 0 : err;
+    return release_posted(&release) ? 0 : err;
 }
 
 PAGERAIL_API int pagerail_source_wait_running(pagerail_source *source, int timeout_ms,
