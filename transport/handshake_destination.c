@@ -25,8 +25,9 @@ struct asking {
     uint16_t knocking; /* the lane number that was admitted last */
 };
 
-static int judge_control(const void *private_data, uint32_t len)
+static int admit_control(void *opaque, const void *private_data, uint32_t len)
 {
+    (void)opaque;
     struct pr_wire_knock knock;
     int err = pr_wire_knock_decode(&knock, private_data, len);
     if (err)
@@ -38,14 +39,6 @@ static int judge_control(const void *private_data, uint32_t len)
     if (knock.lane)
         return pr_error(EPROTO, "no session is open here: connect a control lane first");
     return 0;
-}
-
-/* *opaque keeps why: the fabric reports any refusal as -ECONNREFUSED. */
-static int admit_control(void *opaque, const void *private_data, uint32_t len)
-{
-    int *why = opaque;
-    *why = judge_control(private_data, len);
-    return *why;
 }
 
 /* Looks at every byte whatever the first ones say, so that time tells nothing. */
@@ -213,6 +206,12 @@ static int send_accepts(struct asking *asking)
     return err;
 }
 
+/* Somebody who is no source of this version, or gave up: the listener goes on working. */
+static bool is_stranger(int err)
+{
+    return err == -ECONNREFUSED || err == -EPROTO || err == -ECONNRESET;
+}
+
 /* Accepts until all data lanes are there, looking after the control lane in between. Strangers are
  * turned away and change nothing. */
 static int accept_lanes(struct asking *asking, struct pr_listener *listener, uint64_t deadline)
@@ -230,7 +229,7 @@ static int accept_lanes(struct asking *asking, struct pr_listener *listener, uin
         }
         if (err == -ECANCELED)
             return pr_session_failed(session) ? pr_session_failed(session) : err;
-        if (err != -ETIMEDOUT && err != -ECONNREFUSED && err != -EPROTO && err != -ECONNRESET)
+        if (err != -ETIMEDOUT && !is_stranger(err))
             return err;
         err = pr_session_pump_until(session, always, NULL, deadline);
         if (err)
@@ -255,17 +254,29 @@ static int converse(struct asking *asking, struct pr_listener *listener)
     return err ? err : accept_lanes(asking, listener, deadline);
 }
 
+/* The first, the second, the fourth...: a crowd shall not fill the log. */
+static void note_stranger(unsigned number)
+{
+    if (number & (number - 1))
+        return;
+    pr_log_warn("a stranger was turned away (number %u): %s", number, pr_error_message());
+}
+
 static int first_contact(struct pr_session *session, struct pr_listener *listener, int timeout_ms)
 {
+    uint64_t deadline = pr_deadline_after_ms(timeout_ms);
+    unsigned strangers = 0;
     struct pr_lane *control;
-    int refused = 0;
-    int err = pr_listener_accept(listener, timeout_ms, &session->cancel, admit_control, &refused,
-                                 &control);
-    if (err == -ECONNREFUSED && refused)
-        return refused; /* with its sentence */
+    int err;
+    do {
+        err = pr_listener_accept(listener, pr_deadline_left_ms(deadline), &session->cancel,
+                                 admit_control, NULL, &control);
+        if (is_stranger(err))
+            note_stranger(++strangers);
+    } while (is_stranger(err) && pr_deadline_left_ms(deadline) != 0);
     if (err == -ECANCELED && pr_session_failed(session))
         return pr_session_failed(session);
-    if (err == -ETIMEDOUT)
+    if (err == -ETIMEDOUT || is_stranger(err))
         return -EAGAIN;
     if (!err)
         pr_channel_open(&session->control, control, &session->wake);

@@ -8,7 +8,9 @@
 /* Beside a positive errno, with which the library must end its session. */
 #define DEED_COMPLETES 0 /* no harm: the session completes */
 #define DEED_ANYTHING (-1)
-#define DEED_FAILS (-2) /* whatever the errno */
+#define DEED_FAILS (-2)   /* whatever the errno */
+#define DEED_IGNORED (-3) /* a stranger's: the destination waits on, and `words` tell the foe why  \
+                           */
 
 /* Where it can be done. */
 #define IN(phase) (1u << (phase))

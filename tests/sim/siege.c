@@ -379,6 +379,12 @@ static void check_error(const struct siege *siege)
         judge(siege, !error, "nobody did any harm");
         return;
     }
+    if (deed->err == DEED_IGNORED) {
+        judge(siege, siege->tired, "a stranger ended the wait");
+        judge(siege, strstr(siege->foe_words, deed->words), "nobody told the stranger of '%s'",
+              deed->words);
+        return;
+    }
     bool late = deed->act && siege->foe.struck_phase == FOE_RELEASED;
     judge(siege, !late || !error || siege->role == FOE_DESTINATION || !siege->foe.running,
           "a guest that runs is no failure");
