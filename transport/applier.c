@@ -196,20 +196,28 @@ int pr_appliers_open(struct pr_appliers *all, struct pr_session *session, const 
     return start_threads(all);
 }
 
+void pr_appliers_stop(struct pr_appliers *all)
+{
+    atomic_store(&all->stopping, true);
+    for (uint32_t i = 0; i < all->count; i++) {
+        struct pr_applier *applier = &all->threads[i];
+        if (applier->wake.fd >= 0)
+            pr_event_raise(&applier->wake);
+        if (applier->thread)
+            pr_thread_join(applier->thread);
+        applier->thread = NULL;
+    }
+    for (uint32_t i = 0; i < all->inlet_count; i++)
+        pr_channel_close(&all->inlets[i].channel);
+}
+
 void pr_appliers_close(struct pr_appliers *all)
 {
     if (!all->session)
         return;
-    atomic_store(&all->stopping, true);
-    for (uint32_t i = 0; i < all->count; i++) {
-        if (all->threads[i].wake.fd >= 0)
-            pr_event_raise(&all->threads[i].wake);
-        if (all->threads[i].thread)
-            pr_thread_join(all->threads[i].thread);
+    pr_appliers_stop(all);
+    for (uint32_t i = 0; i < all->count; i++)
         pr_event_close(&all->threads[i].wake);
-    }
-    for (uint32_t i = 0; i < all->inlet_count; i++)
-        pr_channel_close(&all->inlets[i].channel);
     free(all->threads);
     free(all->inlets);
     pthread_mutex_destroy(&all->lock);

@@ -28,7 +28,7 @@ struct pr_appliers {
     struct pr_inlet *inlets;
     uint32_t inlet_count;
     struct pr_applier *threads;
-    uint32_t count;
+    _Atomic uint32_t count; /* of threads */
     pthread_mutex_t lock;
     uint32_t arrived;              /* lanes that have ended epoch complete + 1 */
     _Atomic uint64_t complete;     /* epochs that are whole in memory */
@@ -41,9 +41,14 @@ int pr_appliers_open(struct pr_appliers *appliers, struct pr_session *session,
                      const uint32_t *local_of, struct pr_lane **lanes, uint32_t lane_count,
                      const struct pr_wire_hello *peer);
 
-/* Ends the threads and closes the lanes: afterwards nothing reaches guest memory by them. */
+/* Ends the threads and closes the lanes: afterwards nothing reaches guest memory by them. Twice is
+ * once. */
+void pr_appliers_stop(struct pr_appliers *appliers);
+
+/* Stops and frees. */
 void pr_appliers_close(struct pr_appliers *appliers);
 
+/* Any thread, until pr_appliers_close. */
 uint64_t pr_appliers_cpu_ns(const struct pr_appliers *appliers);
 
 #endif

@@ -23,7 +23,6 @@ struct pagerail_destination {
     struct pr_appliers appliers;
     uint32_t *local_of; /* [regions]: the source's region index -> ours */
     bool connected;
-    uint64_t applier_cpu_ns; /* of appliers that have ended */
     _Atomic bool ready, released;
     bool running;
     uint64_t fence_ns, ready_ns, released_ns;
@@ -219,13 +218,6 @@ static bool flag_set(void *flag)
     return atomic_load((_Atomic bool *)flag);
 }
 
-/* No lane, no write: the guest may run while the registrations are still being undone. */
-static void close_lanes(struct pagerail_destination *d)
-{
-    d->applier_cpu_ns += pr_appliers_cpu_ns(&d->appliers);
-    pr_appliers_close(&d->appliers);
-}
-
 static int wait_for_release(struct pagerail_destination *d)
 {
     int err = pr_session_wait(&d->session, flag_set, &d->released, PR_NEVER);
@@ -253,7 +245,8 @@ PAGERAIL_API int pagerail_destination_ready(pagerail_destination *d)
     if (err)
         return pr_error_prefix(err, "the source did not hand the guest over, so it must not run "
                                     "here");
-    close_lanes(d);
+    /* No lane, no write: the guest may run while the registrations are still being undone. */
+    pr_appliers_stop(&d->appliers);
     return 0;
 }
 
@@ -291,8 +284,7 @@ PAGERAIL_API void pagerail_destination_stats(pagerail_destination *d, struct pag
         .registration_ns = atomic_load(&d->grants.registration_ns),
         .stream_bytes = session->in.received,
         .rtt_ns = atomic_load(&session->rtt_ns),
-        .cpu_ns = d->applier_cpu_ns + pr_appliers_cpu_ns(&d->appliers) +
-                  atomic_load(&session->control_cpu_ns),
+        .cpu_ns = pr_appliers_cpu_ns(&d->appliers) + atomic_load(&session->control_cpu_ns),
         .lanes = session->lanes,
         .fabric = session->fabric ? session->fabric->name : "none",
     };

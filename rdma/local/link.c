@@ -163,7 +163,9 @@ static int connect_steps(struct pr_local_fabric *fabric, struct pr_local_link *l
         err = join_peer(fabric, link, gate_fd, PR_LOCAL_CONNECTOR);
     if (!err)
         err = send_hello(fabric, link->sock, gate_fd, &proof, private_data, len);
-    if (!err)
+    /* Whether a listener that closes at once does so before or after the hello is left to chance:
+     * either way what it may have said before counts, and a silent end is a refusal. */
+    if (!err || err == -ECONNRESET)
         err = receive_welcome(link->sock, deadline_ns, cancel, &welcome);
     return err ? err : answer_welcome(link, &welcome);
 }

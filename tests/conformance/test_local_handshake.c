@@ -195,7 +195,7 @@ static void serve_main(void *opaque)
     struct server *s = opaque;
     s->client = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
     if (!s->answer)
-        close(s->client);
+        close(s->client); /* before or after the hello has come: the same to connect */
     else if (s->answer[0] && send(s->client, s->answer, strlen(s->answer), MSG_NOSIGNAL) < 0)
         perror("send");
 }

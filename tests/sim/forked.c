@@ -52,7 +52,7 @@ extern void __gcov_dump(void) __attribute__((weak));
 extern const char *__tsan_default_options(void) __attribute__((visibility("default")));
 const char *__tsan_default_options(void)
 {
-    return "report_thread_leaks=0:atexit_sleep_ms=0";
+    return "report_thread_leaks=0:atexit_sleep_ms=0:report_signal_unsafe=0";
 }
 
 /* Present in a build with the address sanitizer, whose own check at exit _exit goes past. */
