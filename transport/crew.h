@@ -23,8 +23,8 @@ int pr_crew_open(struct pr_crew *crew, struct pr_session *session, struct pr_win
                  struct pr_bitmap *written, struct pr_lane **lanes, uint32_t lane_count,
                  const struct pr_wire_welcome *peer);
 
-/* Ends the workers' threads, so that they ask for no more windows. pr_crew_wake, which registrations
- * under way call at their end, stays harmless until pr_crew_close. */
+/* Ends the workers' threads, so that they ask for no more windows. pr_crew_wake, which
+ * registrations under way call at their end, stays harmless until pr_crew_close. */
 void pr_crew_stop(struct pr_crew *crew);
 void pr_crew_close(struct pr_crew *crew);
 
