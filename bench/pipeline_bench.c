@@ -108,7 +108,7 @@ static void prepare_pass(void *arg)
     if (run->fresh)
         pr_bench_peer_forget(&pair.peer);
     else
-        pr_bench_peer_touch(&pair.peer);
+        pr_bench_peer_touch(&pair.peer, PAGERAIL_PAGE_BYTES);
     pr_bench_pair_stamp(&pair, run->stride);
 }
 
@@ -185,10 +185,15 @@ static const struct pr_ratio ratios[] = {
     ROUND("round-alternate-2-loops", 0, .more_threads = 1),
 };
 
+static const struct pr_bench_tables tables = {
+    .ratios = ratios,
+    .ratio_count = sizeof(ratios) / sizeof(ratios[0]),
+};
+
 int main(int argc, char **argv)
 {
     pr_bench_pair_open(&pair);
-    int status = pr_bench_program(argc, argv, ratios, sizeof(ratios) / sizeof(ratios[0]));
+    int status = pr_bench_program(argc, argv, &tables);
     pr_bench_pair_close(&pair);
     return status;
 }
