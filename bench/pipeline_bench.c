@@ -83,15 +83,16 @@ static uint64_t loop(void *arg)
     struct part parts[MAX_THREADS];
     pthread_t threads[MAX_THREADS];
     void *(*move)(void *) = run->stride > 1 ? move_pages : move_all;
-    size_t share = MEMORY_BYTES / (run->more_threads + 1);
+    const unsigned more = run->more_threads;
+    size_t share = MEMORY_BYTES / (more + 1);
     uint64_t start = clock_ns(run);
-    for (unsigned i = 0; i <= run->more_threads; i++) {
+    for (unsigned i = 0; i <= more; i++) {
         parts[i] = (struct part){run, i * share, (i + 1) * share};
         if (i && pthread_create(&threads[i], NULL, move, &parts[i]))
             abort();
     }
     move(&parts[0]);
-    for (unsigned i = 1; i <= run->more_threads; i++)
+    for (unsigned i = 1; i <= more; i++)
         pthread_join(threads[i], NULL);
     uint64_t ns = clock_ns(run) - start;
     pr_bench_pair_expect(&pair, run->stride);

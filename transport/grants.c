@@ -203,8 +203,7 @@ int pr_grants_want(struct pr_grants *gs, const struct pr_wire_want *want)
  * up in the outbox. */
 static bool is_known_locked(const struct pr_grant *g)
 {
-    return g->state == PR_GRANT_GIVEN &&
-           pr_channel_posted(&g->grants->session->control, g->ticket);
+    return g->state == PR_GRANT_GIVEN && pr_channel_posted(&g->grants->session->control, g->ticket);
 }
 
 int pr_grants_drop(struct pr_grants *gs, const struct pr_wire_drop *drop)

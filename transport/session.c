@@ -225,7 +225,7 @@ static int on_bye(struct pr_session *session, const void *body, uint32_t len)
         return pr_error(EPROTO, "%s said bye before the guest was handed over", session->peer_name);
     atomic_store(&session->bye, true);
     pr_session_notify(session);
-    return err;
+    return 0;
 }
 
 static int on_message(void *opaque, enum pr_wire_type type, const void *body, uint32_t len)

@@ -44,13 +44,13 @@ struct pr_session {
     struct pr_failure failure;
     struct pr_failure lane_loss; /* see pr_session_lane_lost */
     _Atomic uint64_t lane_lost_ns;
-    pthread_mutex_t lock;   /* decides between abort and the point of no return */
-    _Atomic bool committed; /* past it: abort is too late */
+    pthread_mutex_t lock;         /* decides between abort and the point of no return */
+    _Atomic bool committed;       /* past it: abort is too late */
     _Atomic uint64_t deadline_ns; /* the caller's for all of its waits until then; PR_NEVER */
 
     struct pr_stream_out out;
     struct pr_stream_in in;
-    _Atomic bool bye; /* the peer said it is done */
+    _Atomic bool bye;     /* the peer said it is done */
     uint64_t pinged_ns;   /* 0: never */
     uint64_t pong_ticket; /* of the last answer to a ping */
     _Atomic uint64_t rtt_ns;
@@ -115,8 +115,8 @@ int pr_session_wait(struct pr_session *session, bool (*condition)(void *arg), vo
 int pr_session_pump_until(struct pr_session *session, bool (*done)(void *arg), void *arg,
                           uint64_t deadline_ns);
 
-/* The stream, with waiting. stall_ms: -ETIMEDOUT when the peer takes nothing in for so long; -1 = no
- * limit. */
+/* The stream, with waiting. stall_ms: -ETIMEDOUT when the peer takes nothing in for so long; -1 =
+ * no limit. */
 int pr_session_write(struct pr_session *session, const void *bytes, size_t len, int stall_ms);
 ssize_t pr_session_read(struct pr_session *session, void *to, size_t size, uint64_t deadline_ns);
 

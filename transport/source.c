@@ -26,7 +26,7 @@ struct pagerail_source {
     _Atomic uint64_t handed_bytes;
     _Atomic uint64_t settled_bytes; /* handed over in epochs that are acknowledged */
     uint64_t settling[2];           /* the last epoch ended, and handed_bytes at that moment */
-    _Atomic uint64_t fenced; /* the epoch that the fence closed; 0 = no fence yet */
+    _Atomic uint64_t fenced;        /* the epoch that the fence closed; 0 = no fence yet */
     _Atomic bool ready, running;
     struct pagerail_handover handover;
 };
@@ -397,10 +397,9 @@ PAGERAIL_API int pagerail_source_release(pagerail_source *source)
     if (!err)
         return 0;
     if (err == -EAGAIN)
-        err = pr_session_fail(session,
-                              pr_error(ETIMEDOUT,
-                                       "the destination had no room for the release for %u ms",
-                                       session->options.silence_timeout_ms));
+        err = pr_session_fail(
+            session, pr_error(ETIMEDOUT, "the destination had no room for the release for %u ms",
+                              session->options.silence_timeout_ms));
     pr_session_stop(session); /* nothing is posted any more */
     return release.ticket && release_posted(&release) ? 0 : err;
 }
