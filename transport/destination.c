@@ -50,6 +50,7 @@ static int on_release(struct pagerail_destination *d, const void *body, uint32_t
     if (!atomic_load(&d->ready) || atomic_load(&d->released))
         return pr_error(EPROTO, "the source released a guest that this side was not ready for");
     d->released_ns = pr_now_ns();
+    atomic_store(&d->session.handed_over, true);
     atomic_store(&d->released, true);
     pr_session_notify(&d->session);
     return 0;

@@ -89,9 +89,11 @@ int pr_session_commit(struct pr_session *session)
     return err;
 }
 
-static bool is_late(struct pr_session *session)
+/* The session's deadline, for a wait that has none of its own; PR_NEVER past the commitment. */
+static uint64_t last_resort(struct pr_session *session, uint64_t deadline_ns)
 {
-    return !session->committed && pr_deadline_left_ms(atomic_load(&session->deadline_ns)) == 0;
+    bool applies = deadline_ns == PR_NEVER && !session->committed;
+    return applies ? atomic_load(&session->deadline_ns) : PR_NEVER;
 }
 
 static int fail_late(struct pr_session *session)
@@ -101,13 +103,6 @@ static int fail_late(struct pr_session *session)
                                     "%s did not take in what it was sent within the time that was "
                                     "set for it",
                                     session->peer_name));
-}
-
-/* Until the earlier of the wait's own deadline and the session's. */
-static uint64_t earlier_deadline(struct pr_session *session, uint64_t deadline_ns)
-{
-    uint64_t other = session->committed ? PR_NEVER : atomic_load(&session->deadline_ns);
-    return other < deadline_ns ? other : deadline_ns;
 }
 
 static int wait_for(struct pr_session *session, bool (*condition)(void *arg), void *arg,
@@ -125,9 +120,10 @@ static int wait_for(struct pr_session *session, bool (*condition)(void *arg), vo
             return pr_error(ECONNRESET, "%s ended the session early", session->peer_name);
         if (pr_deadline_left_ms(deadline_ns) == 0)
             return -EAGAIN;
-        if (is_late(session))
+        uint64_t limit_ns = last_resort(session, deadline_ns);
+        if (pr_deadline_left_ms(limit_ns) == 0)
             return fail_late(session);
-        pr_event_wait(&session->changed, earlier_deadline(session, deadline_ns));
+        pr_event_wait(&session->changed, limit_ns < deadline_ns ? limit_ns : deadline_ns);
     }
 }
 
@@ -221,7 +217,7 @@ static int on_bye(struct pr_session *session, const void *body, uint32_t len)
     int err = pr_wire_empty_decode(PR_WIRE_BYE, body, len);
     if (err)
         return err;
-    if (!session->committed)
+    if (!atomic_load(&session->handed_over))
         return pr_error(EPROTO, "%s said bye before the guest was handed over", session->peer_name);
     atomic_store(&session->bye, true);
     pr_session_notify(session);

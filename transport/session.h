@@ -44,9 +44,11 @@ struct pr_session {
     struct pr_failure failure;
     struct pr_failure lane_loss; /* see pr_session_lane_lost */
     _Atomic uint64_t lane_lost_ns;
-    pthread_mutex_t lock;         /* decides between abort and the point of no return */
-    _Atomic bool committed;       /* past it: abort is too late */
-    _Atomic uint64_t deadline_ns; /* the caller's for all of its waits until then; PR_NEVER */
+    pthread_mutex_t lock;     /* decides between abort and the point of no return */
+    _Atomic bool committed;   /* past it: abort is too late */
+    _Atomic bool handed_over; /* the guest is the destination's, as far as this side knows */
+    _Atomic uint64_t
+        deadline_ns; /* for waits until then that have no limit of their own; PR_NEVER */
 
     struct pr_stream_out out;
     struct pr_stream_in in;
@@ -104,8 +106,8 @@ int pr_session_commit(struct pr_session *session);
 /*
  * The caller's thread waits until condition(arg) holds.
  * RETURN VALUE: 0 it holds; -EAGAIN the deadline passed; -ECONNRESET the peer ended the session in
- * good order before it could hold; -ETIMEDOUT the session's own deadline passed, which fails it;
- * else the session's failure.
+ * good order before it could hold; -ETIMEDOUT a wait without a limit of its own went past the
+ * session's deadline, which fails the session; else the session's failure.
  */
 int pr_session_wait(struct pr_session *session, bool (*condition)(void *arg), void *arg,
                     uint64_t deadline_ns);

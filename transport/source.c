@@ -389,6 +389,7 @@ PAGERAIL_API int pagerail_source_release(pagerail_source *source)
     int err = pr_session_commit(session);
     if (err)
         return err;
+    atomic_store(&session->handed_over, true);
     struct release release = {.session = session};
     err = pr_session_send_empty(session, PR_WIRE_RELEASE, &release.ticket);
     if (!err)

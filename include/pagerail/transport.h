@@ -138,8 +138,9 @@ PAGERAIL_API int pagerail_source_epoch_wait(pagerail_source *source, uint64_t ep
 
 /*
  * pagerail_source_set_deadline: from now on, and until pagerail_source_release, a call that waits
- * for the destination (push, write, ...) fails with -ETIMEDOUT once timeout_ms are over. For a VMM
- * that has stopped its guest: a destination that lives and does not go on must not keep it so.
+ * for the destination and has no time limit of its own (push, epoch_end, write, ...) fails with
+ * -ETIMEDOUT once timeout_ms are over. For a VMM that has stopped its guest: a destination that
+ * lives and does not go on must not keep it so.
  *
  * timeout_ms: -1 = no limit, which is so until this is called.
  */
