@@ -191,6 +191,7 @@ int pr_appliers_open(struct pr_appliers *all, struct pr_session *session, const 
         struct pr_channel *channel = &all->inlets[all->inlet_count].channel;
         pr_channel_open(channel, lanes[all->inlet_count], NULL);
         pr_channel_agree(channel, peer->recv_depth, peer->message_bytes);
+        pr_channel_told(channel);
         lanes[all->inlet_count] = NULL;
     }
     return start_threads(all);

@@ -187,9 +187,11 @@ static int send_welcome(struct asking *asking)
     int err = make_token(asking->token);
     memcpy(welcome.token, asking->token, sizeof(welcome.token));
     uint8_t buffer[PR_WIRE_MIN_MESSAGE];
-    return err ? err
-               : pr_channel_send(&session->control, buffer,
-                                 pr_wire_welcome_encode(&welcome, buffer, sizeof(buffer)), NULL);
+    if (!err)
+        err = pr_channel_send(&session->control, buffer,
+                              pr_wire_welcome_encode(&welcome, buffer, sizeof(buffer)), NULL);
+    pr_channel_told(&session->control);
+    return err;
 }
 
 static int send_accepts(struct asking *asking)

@@ -71,6 +71,7 @@ static int on_welcome(struct answer *answer, const void *body, uint32_t len)
     session->lanes = welcome->rail[0].lanes;
     session->peer_silence_ms = welcome->silence_ms;
     pr_channel_agree(&session->control, welcome->recv_depth, welcome->message_bytes);
+    pr_channel_told(&session->control);
     return 0;
 }
 

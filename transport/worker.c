@@ -371,6 +371,7 @@ int pr_worker_open(struct pr_worker *worker, struct pr_work *work, struct pr_lan
         err = pr_sender_open(sender, lanes[worker->sender_count]);
         lanes[worker->sender_count] = NULL;
         pr_channel_agree(&sender->channel, peer_depth, peer_message_bytes);
+        pr_channel_told(&sender->channel);
     }
     if (!err && pr_ring_open(&worker->ring, RING_CHUNKS, sizeof(struct pr_chunk)))
         err = pr_error(ENOMEM, "no memory for a worker's ring");
