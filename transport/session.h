@@ -37,6 +37,7 @@ struct pr_session {
     struct pr_event wake;    /* the control thread's */
     struct pr_event changed; /* the caller's: raise it through pr_session_notify */
     _Atomic bool waiting;    /* the caller looks at its condition or sleeps */
+    uint64_t patience_ns;    /* caller's: until then its waits may last; 0 = without limit */
     struct pr_event cancel;  /* raised by abort: ends blocking fabric calls */
     _Atomic bool closing;    /* the caller wants the control thread to end */
     _Atomic bool control_over;
@@ -70,7 +71,8 @@ void pr_session_close(struct pr_session *session);
 /* Starts the control thread. */
 int pr_session_start(struct pr_session *session);
 
-/* Ends the control thread: what is queued still goes out, for a bounded time. */
+/* Ends the control thread. What is queued still goes out, for a bounded time, unless the session
+ * has failed: then only the reason does. Afterwards nothing is taken in or posted any more. */
 void pr_session_stop(struct pr_session *session);
 
 /* Records a failure (the first counts) with the thread's sentence, wakes everybody; returns err. */
@@ -101,8 +103,8 @@ int pr_session_commit(struct pr_session *session);
 
 /*
  * The caller's thread waits until condition(arg) holds.
- * RETURN VALUE: 0 it holds; -EAGAIN the deadline passed; -ECONNRESET the peer ended the session in
- * good order before it could hold; else the session's failure.
+ * RETURN VALUE: 0 it holds; -EAGAIN the deadline passed; -ETIME patience_ns passed; -ECONNRESET the
+ * peer ended the session in good order before it could hold; else the session's failure.
  */
 int pr_session_wait(struct pr_session *session, bool (*condition)(void *arg), void *arg,
                     uint64_t deadline_ns);
@@ -120,7 +122,7 @@ ssize_t pr_session_read(struct pr_session *session, void *to, size_t size, uint6
 int pr_session_send_empty(struct pr_session *session, enum pr_wire_type type, uint64_t *ticket);
 
 /* Before pr_session_start: the handshake failed. Tells the peer why, unless it is the peer that
- * ended it, and records the failure; returns err. */
+ * ended it, and records the failure; returns the first one. */
 int pr_session_refuse(struct pr_session *session, int err);
 
 #endif
