@@ -112,6 +112,8 @@ static int poll_lane(struct pr_lane *base, struct pr_completion *out, unsigned m
         lane->out += out[count++].op == PR_OP_RECV;
     }
     int err = count ? 0 : lane->failed;
+    if (count)
+        pthread_cond_broadcast(&lane->mock->news);
     pthread_mutex_unlock(&lane->mock->lock);
     if (err)
         return pr_error(-err, "the mock lane failed");
@@ -422,11 +424,28 @@ struct pr_wire_header mock_message(struct mock_lane *lane, enum pr_wire_type typ
     return header;
 }
 
-void mock_wait_messages(struct mock_lane *lane, enum pr_wire_type type, uint32_t n)
+static struct timespec in_ten_seconds(void)
 {
     struct timespec limit;
     clock_gettime(CLOCK_REALTIME, &limit);
     limit.tv_sec += 10;
+    return limit;
+}
+
+void mock_wait_polled(struct mock_lane *lane)
+{
+    struct timespec limit = in_ten_seconds();
+    pthread_mutex_lock(&lane->mock->lock);
+    while (lane->polled < lane->arrived) {
+        if (pthread_cond_timedwait(&lane->mock->news, &lane->mock->lock, &limit))
+            fail_msg("lane %u: nobody polled it within 10 s", lane->number);
+    }
+    pthread_mutex_unlock(&lane->mock->lock);
+}
+
+void mock_wait_messages(struct mock_lane *lane, enum pr_wire_type type, uint32_t n)
+{
+    struct timespec limit = in_ten_seconds();
     pthread_mutex_lock(&lane->mock->lock);
     while (messages_locked(lane, type) < n) {
         if (pthread_cond_timedwait(&lane->mock->news, &lane->mock->lock, &limit))

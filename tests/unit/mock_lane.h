@@ -42,13 +42,14 @@ struct mock_lane {
     uint32_t out;    /* received buffers that the caller holds */
     uint32_t number; /* in the order of opening, from 0 */
     bool closed;
-    void *peer; /* the test's own */
+    void *peer;            /* the test's own, as is: */
+    _Atomic uint32_t owed; /* credits to give back */
 };
 
 struct mock_fabric {
     struct pr_fabric base; /* first: cast back */
     pthread_mutex_t lock;  /* of all lanes */
-    pthread_cond_t news;   /* something was posted or closed */
+    pthread_cond_t news;   /* something was posted, polled or closed */
     struct mock_lane *lanes;
     uint32_t lane_count;
     bool closed;
@@ -101,6 +102,9 @@ uint32_t mock_writes(struct mock_lane *lane);
  */
 struct pr_wire_header mock_message(struct mock_lane *lane, enum pr_wire_type type, uint32_t n,
                                    const void **body);
+
+/* Waits until the library has polled all that arrived. */
+void mock_wait_polled(struct mock_lane *lane);
 
 /* Waits until n messages of that type were posted; fails the test after ten seconds. */
 void mock_wait_messages(struct mock_lane *lane, enum pr_wire_type type, uint32_t n);

@@ -47,6 +47,7 @@ struct reception {
     uint32_t regions;
     int err;
     char message[PAGERAIL_ERROR_MAX];
+    struct pagerail_stats stats; /* after the hand-over */
 };
 
 static int receive(struct reception *r)
@@ -66,6 +67,7 @@ static void receive_main(void *opaque)
     struct reception *r = opaque;
     r->err = receive(r);
     snprintf(r->message, sizeof(r->message), "%s", pagerail_error_message());
+    pagerail_destination_stats(r->destination, &r->stats);
     pagerail_destination_free(r->destination);
 }
 
@@ -83,6 +85,7 @@ static void move(pagerail_source *source, const struct side *side, uint32_t regi
         ok(pagerail_source_push(source, i, 0, side->regions[i].len_bytes));
     ok(pagerail_source_fence(source, &epoch));
     ok(pagerail_source_write_end(source));
+    ok(pagerail_source_epoch_wait(source, epoch, 10000));
     ok(pagerail_source_wait_ready(source, 10000));
     ok(pagerail_source_release(source));
     ok(pagerail_source_wait_running(source, 10000, NULL));
@@ -114,6 +117,9 @@ static void a_guest_of_many_regions_moves(void **state)
     assert_memory_equal(side.memory, r.side.memory, side.len);
     assert_int_equal(stats.pages_sent + stats.zero_pages, side.len / PAGE);
     assert_int_equal(stats.pending_bytes, 0);
+    assert_int_equal(stats.epoch, 1);
+    assert_int_equal(r.stats.epoch, 1);
+    assert_int_equal(r.stats.stream_bytes, stats.stream_bytes);
     close_side(&side);
     close_side(&r.side);
 }
