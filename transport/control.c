@@ -122,7 +122,7 @@ static int on_message(void *opaque, enum pr_wire_type type, const void *body, ui
     case PR_WIRE_BYE:
         return on_bye(session, body, len);
     default:
-        return session->on_message(session->side, type, body, len);
+        return session->on_message(session->hearer, type, body, len);
     }
 }
 

@@ -301,11 +301,9 @@ int pr_handshake_destination(struct pr_session *session, struct pr_listener *lis
     asking.taken = calloc(session->regions.count, 1);
     if (!asking.taken)
         return pr_error(ENOMEM, "no memory for the handshake");
-    void *side = session->side;
     session->on_message = on_question;
-    session->side = &asking;
+    session->hearer = &asking;
     err = converse(&asking, listener);
-    session->side = side;
     free(asking.taken);
     return err;
 }

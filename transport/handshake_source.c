@@ -190,15 +190,13 @@ int pr_handshake_source(struct pr_session *session, const char *address, struct 
         return err;
     pr_channel_open(&session->control, control, &session->wake);
     struct answer answer = {.session = session, .welcome = welcome, .fresh = fresh};
-    void *side = session->side;
     session->on_message = on_answer;
-    session->side = &answer;
+    session->hearer = &answer;
     err = converse(session, &answer);
     for (uint32_t i = 0; i < session->lanes && !err; i++) {
         err = connect_lane(session, address, (uint16_t)(i + 1), welcome->token, &lanes[i]);
         if (err)
             err = why_no_lane(session, err);
     }
-    session->side = side;
     return err;
 }

@@ -55,11 +55,14 @@ struct pr_session {
     _Atomic uint64_t rtt_ns;
     _Atomic uint64_t control_cpu_ns;
 
-    /* The side's own. on_message: messages that are not common to both sides. on_failed: wakes the
-     * side's other threads after a failure; any thread. */
-    int (*on_message)(void *side, enum pr_wire_type type, const void *body, uint32_t len);
+    /* The side's own. on_failed: wakes the side's other threads after a failure; any thread, at any
+     * time. */
     void (*on_failed)(void *side);
     void *side;
+
+    /* Who gets the messages that are not common to both sides: the handshake, then the side. */
+    int (*on_message)(void *hearer, enum pr_wire_type type, const void *body, uint32_t len);
+    void *hearer;
 };
 
 /* Zero-initialised before. options as in pr_options_resolve. */

@@ -131,6 +131,7 @@ static int start(struct pagerail_source *source, struct pr_lane **lanes, const b
 {
     struct pr_session *session = &source->session;
     session->on_message = on_message;
+    session->hearer = source;
     int err = open_written(source, fresh);
     if (!err)
         err = pr_windows_open(&source->windows, session, welcome->pin_bytes, wake_all, source);

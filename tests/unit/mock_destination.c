@@ -107,12 +107,15 @@ static void offer_room(struct mock_destination *d)
     deliver(d->control, message, pr_wire_stream_limit_encode(&limit, message, sizeof(message)));
 }
 
-static void on_message(struct mock_destination *d, const struct mock_post *post)
+static void on_message(struct mock_destination *d, struct mock_lane *lane,
+                       const struct mock_post *post)
 {
     struct pr_wire_header header;
     const void *body;
     if (pr_wire_header_decode(&header, &body, post->bytes, post->len))
         abort();
+    if (d->hook && d->hook(d, lane, header.type))
+        return;
     switch (header.type) {
     case PR_WIRE_HELLO:
         on_hello(d, body, header.body_len);
@@ -139,11 +142,11 @@ static void on_post(struct mock_lane *lane, const struct mock_post *post)
     struct mock_destination *d = lane->peer;
     if (post->op == PR_OP_SEND) {
         atomic_fetch_add(&lane->owed, 1);
-        on_message(d, post);
+        on_message(d, lane, post);
         if (atomic_load(&lane->owed) >= 2)
             deliver_empty(lane, PR_WIRE_CREDIT);
     }
-    if (!d->hold_completions || lane == d->control)
+    if (!d->hold_completions)
         mock_complete(lane, 1);
 }
 
@@ -154,6 +157,8 @@ static int on_connect(struct mock_fabric *fabric, const void *bytes, uint32_t le
     struct pr_wire_knock knock;
     if (pr_wire_knock_decode(&knock, bytes, len))
         abort();
+    if (knock.lane && knock.lane == d->refuse_lane && d->abort_when_refusing)
+        mock_destination_abort(d, d->abort_when_refusing);
     if (knock.lane && knock.lane == d->refuse_lane)
         return pr_error(ECONNREFUSED, "this lane is refused");
     struct mock_lane *lane = mock_lane_new(fabric);

@@ -19,7 +19,10 @@ struct mock_destination {
     struct pr_wire_welcome welcome;
     bool hold_grants, hold_completions;
     _Atomic bool hold_acks;
-    int refuse_lane; /* this data lane (from 1) is refused; 0 = none */
+    int refuse_lane;                 /* this data lane (from 1) is refused; 0 = none */
+    const char *abort_when_refusing; /* said first, if not NULL */
+    /* Called first with each message of the source, on its thread; true: no answer to this one. */
+    bool (*hook)(struct mock_destination *d, struct mock_lane *lane, enum pr_wire_type type);
 
     struct mock_fabric *fabric;
     struct mock_lane *control, *data[MOCK_LANES];

@@ -2,6 +2,7 @@
 #include "tests/unit/mock_lane.h"
 
 #include "base/error.h"
+#include "base/runtime.h"
 #include "tests/unit/check.h"
 #include "transport/uri.h"
 
@@ -166,6 +167,8 @@ static int reg(struct pr_fabric *base, void *addr, uint64_t len, unsigned access
     struct mock_fabric *mock = (struct mock_fabric *)base;
     (void)access;
     atomic_fetch_add(&mock->reg_calls, 1);
+    if (mock->reg_ms)
+        pr_sleep_ms(mock->reg_ms);
     if (mock->reg_err)
         return pr_error(-mock->reg_err, "the mock refused a registration");
     struct pr_mr *mr = calloc(1, sizeof(*mr));
