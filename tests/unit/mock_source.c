@@ -68,7 +68,11 @@ static void on_post(struct mock_lane *lane, const struct mock_post *post)
 {
     if (post->op == PR_OP_SEND && post->bytes[0] != PR_WIRE_CREDIT)
         mock_deliver_empty(lane, PR_WIRE_CREDIT, 1);
-    mock_complete(lane, 1);
+    struct mock_source *s = lane->peer;
+    if (s->protest && post->op == PR_OP_SEND && post->bytes[0] == PR_WIRE_ABORT)
+        s->protest(s);
+    else
+        mock_complete(lane, 1);
 }
 
 static int knock_bytes(struct mock_source *s, enum mock_knock kind, uint8_t *to, size_t size)

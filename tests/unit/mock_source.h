@@ -37,6 +37,8 @@ struct mock_source {
     unsigned refused;
     /* What is said on the control lane before the destination reads it. */
     void (*introduce)(struct mock_source *s);
+    /* What is said when the destination's abort is posted, while that is under way; may be NULL. */
+    void (*protest)(struct mock_source *s);
 };
 
 #define MOCK_SOURCE_BYTES (UINT64_C(1) << 20)

@@ -112,8 +112,6 @@ static void other_count(struct mock_source *s)
     s->hello.regions = 2;
     s->hello.total_bytes *= 2;
     mock_source_introduce(s);
-    mock_source_say_hello(s); /* read, if at all, when the handshake is over */
-    mock_source_say_region(s);
 }
 
 static void other_name(struct mock_source *s)
@@ -173,6 +171,18 @@ static void introductions_that_are_refused(void **state)
     }
 }
 
+/* A handshake that failed is over: what the source goes on to say finds nobody. */
+static void introductions_after_the_refusal_change_nothing(void **state)
+{
+    (void)state;
+    struct mock_source s;
+    mock_source_open(&s, NULL);
+    s.introduce = other_count;
+    s.protest = mock_source_introduce;
+    expect(mock_source_accept(&s, -1), -EINVAL, "2 memory regions and this one has 1");
+    mock_source_close(&s);
+}
+
 /* The source chooses the size of windows: it must not choose the size of our tables. */
 static void windows_that_are_too_many_are_refused(void **state)
 {
@@ -221,6 +231,9 @@ static void drop_at_once(struct mock_source *s)
 {
     mock_post_err(s->control, -EAGAIN); /* whatever is granted does not leave */
     mock_source_want(s, 0, 4);
+    while (s->fabric->registered < 4)
+        pr_sleep_ms(1);
+    pr_sleep_ms(5); /* by now the grants wait in the outbox; refused in either case */
     mock_source_drop(s, 0);
     mock_wait_polled(s->control);
     mock_post_err(s->control, 0);
@@ -453,6 +466,7 @@ int main(void)
         cmocka_unit_test(strangers_between_the_lanes_change_nothing),
         cmocka_unit_test(nobody_in_time_may_come_later),
         cmocka_unit_test(introductions_that_are_refused),
+        cmocka_unit_test(introductions_after_the_refusal_change_nothing),
         cmocka_unit_test(windows_that_are_too_many_are_refused),
         cmocka_unit_test(a_failed_listen_may_be_repeated),
         cmocka_unit_test(windows_are_granted_and_given_back),
