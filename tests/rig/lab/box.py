@@ -39,6 +39,13 @@ class Box:
         self.processes.append(process)
         return process
 
+    def wait(self, index, timeout_s):
+        """Until the process that was started as number index has ended, or for timeout_s."""
+        try:
+            self.processes[index].wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            pass
+
     def __exit__(self, *_):
         for process in self.processes:
             if process.poll() is None:

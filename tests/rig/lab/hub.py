@@ -195,8 +195,11 @@ class Hub:
         for host in range(len(self.links)):
             self.send(b"", "Z", to=host)
         until = time.monotonic() + timeout_s
-        while len(self.stopped) < len(self.links) and time.monotonic() < until:
-            self.step(until - time.monotonic())
+        try:
+            while len(self.stopped) < len(self.links) and time.monotonic() < until:
+                self.step(max(until - time.monotonic(), 0))
+        except HostLost:
+            pass
         return len(self.stopped) == len(self.links)
 
     # Frames.

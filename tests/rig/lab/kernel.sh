@@ -31,6 +31,14 @@ die() {
 work=
 trap '[ -z "$work" ] || rm -rf "$work"' EXIT
 
+# keep FILE TO: what is done gets its name.
+keep() {
+    mkdir -p "${2%/*}"
+    mv "$1" "$2"
+    rm -rf "$work"
+    work=
+}
+
 # newest_kernel ROOT...: "IMAGE MODULES" of the newest one below the first root that has any; only
 # Debian's ordinary kernels count, the -cloud- ones have no soft-RoCE.
 newest_kernel() {
@@ -73,11 +81,7 @@ download() {
     mkdir "$work/tree"
     dpkg-deb -x "$work/$deb" "$work/tree" ||
         die "cannot unpack $deb below $cache: 500 MB of free space are needed there"
-    mkdir -p "$cache/kernel"
-    rm -rf "$cache/kernel/${deb%.deb}"
-    mv "$work/tree" "$cache/kernel/${deb%.deb}"
-    rm -rf "$work"
-    work=
+    keep "$work/tree" "$cache/kernel/${deb%.deb}"
 }
 
 # A bzImage unpacks itself, which takes longest of all under emulation: do it here once. Offsets are
@@ -86,17 +90,18 @@ u8() { od -An -tu1 -j "$2" -N 1 "$1" | tr -d ' '; }
 u32() { od -An -tu4 -j "$2" -N 4 "$1" | tr -d ' '; }
 
 unpacked_image() {
-    local image=$1 to=$2 sectors start length
+    local image=$1 sectors start length
     sectors=$(u8 "$image" $((0x1f1)))
     start=$(((sectors + 1) * 512 + $(u32 "$image" $((0x248)))))
     length=$(u32 "$image" $((0x24c)))
-    payload() { tail -c +$((start + 1)) "$image" | head -c "$length"; }
-    case $(payload | head -c 4 | od -An -tx1 | tr -d ' \n') in
-    fd377a58) payload | xz -dc --single-stream ;;
-    28b52ffd) payload | zstd -dcq ;;
-    1f8b*) payload | gzip -dc ;;
+    # All packers but gzip are followed by four bytes, the unpacked size.
+    payload() { tail -c +$((start + 1)) "$image" | head -c "$1" || true; }
+    case $(payload 4 | od -An -tx1 | tr -d ' \n') in
+    fd377a58) payload $((length - 4)) | xz -dc ;;
+    28b52ffd) payload $((length - 4)) | zstd -dcq ;;
+    1f8b*) payload "$length" | gzip -dc ;;
     *) cat "$image" ;; # an unknown packer: QEMU starts the bzImage itself as well
-    esac >"$to" 2>/dev/null || [ -s "$to" ]
+    esac
 }
 
 module_text() {
@@ -117,11 +122,18 @@ module_files() {
     done | sed -nE 's/^insmod ([^ ]*).*/\1/p' | awk '!seen[$0]++'
 }
 
+build_vmlinux() {
+    work=$(mktemp -d "$cache/build.XXXXXX")
+    unpacked_image "$1" >"$work/vmlinux" ||
+        die "cannot unpack $1 below $cache: 70 MB of free space are needed there"
+    keep "$work/vmlinux" "$2"
+}
+
 build_initramfs() {
-    local image=$1 folder=$2 to=$3 release=${2##*/} root=${2%lib/modules/*} file name number=100
+    local folder=$1 to=$2 release=${1##*/} root=${1%lib/modules/*} file name number=100
     work=$(mktemp -d "$cache/build.XXXXXX")
     [ -e "$folder/modules.dep.bin" ] || depmod --basedir "$root" "$release"
-    mkdir -p "$work/root"/{bin,proc,sys,dev,modules,lower,upper,new}
+    mkdir -p "$work/root"/{bin,proc,sys,dev,run,modules,lower,upper,new}
     cp /bin/busybox "$work/root/bin/busybox"
     cp "$here/init" "$work/root/init"
     chmod 755 "$work/root/init"
@@ -131,13 +143,10 @@ build_initramfs() {
         module_text "$file" >"$work/root/modules/$number-${name%%.*}.ko"
         number=$((number + 1))
     done <"$work/files"
-    unpacked_image "$image" "$work/vmlinux" || die "cannot unpack $image"
     (cd "$work/root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >"$work/initramfs" ||
         die "cannot write the initramfs below $cache: is there space left?"
-    rm -rf "$work/root" "$work/files"
-    rm -rf "$to"
-    mv "$work" "$to"
-    work=
+    keep "$work/initramfs" "$to"
+    find "${to%/*}" -name 'initramfs-*' -mtime +30 -delete # of older versions of these scripts
 }
 
 mkdir -p "$cache"
@@ -152,13 +161,14 @@ found=$(known_kernel)
 }
 IFS=$'\t' read -r image folder <<<"$found"
 
-hash=$({
+stamp() {
+    sha256sum | head -c 16
+}
+vmlinux=$cache/boot/vmlinux-${folder##*/}-$(stat -Lc '%n %s %Y' "$image" | stamp)
+initramfs=$cache/boot/initramfs-${folder##*/}-$({
     stat -Lc '%n %s %Y' "$image" /bin/busybox
     cat "$here/init" "$0"
-} | sha256sum | head -c 16)
-ready=$cache/boot/${folder##*/}-$hash
-[ -f "$ready/initramfs" ] || {
-    mkdir -p "$cache/boot"
-    build_initramfs "$image" "$folder" "$ready"
-}
-printf '%s\n' "$ready/vmlinux" "$ready/initramfs" "$folder"
+} | stamp)
+[ -f "$vmlinux" ] || build_vmlinux "$image" "$vmlinux"
+[ -f "$initramfs" ] || build_initramfs "$folder" "$initramfs"
+printf '%s\n' "$vmlinux" "$initramfs" "$folder"

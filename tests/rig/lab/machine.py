@@ -56,7 +56,7 @@ def shape(options):
 
 def kernel_line(host, options, files):
     variables = {"RIG_HOST": host, "RIG_HOSTS": options.hosts, "RIG_NICS": options.nics,
-                 "RIG_SHAPE": shape(options), "RIG_LAB": files.lab, "RIG_TOOLS": files.tools,
+                 "RIG_SHAPE": shape(options), "RIG_TOOLS": files.tools,
                  "RIG_MODULES": files.modules}
     # The emulated clock is good, but a busy outer machine makes it look bad to the kernel, which
     # would then take a slow one. Self-tests and the like only take time.

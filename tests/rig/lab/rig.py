@@ -74,23 +74,26 @@ def prepare(out):
         raise Failure("there is no kernel for the lab, see above")
     kernel, initramfs, modules = script.stdout.splitlines()
     return types.SimpleNamespace(kernel=kernel, initramfs=initramfs, modules=modules, out=out,
-                                 tools=build_tools(), lab=HERE)
+                                 tools=build_tools())
 
 
 def why_lost(box, host):
-    """What a host's console or its QEMU said last."""
+    """What a host's console or its QEMU said last, and the reason among it."""
     console = (Path(box.path) / f"host{host}.console").read_text(errors="replace")
     complaints = (Path(box.path) / f"host{host}.qemu").read_text(errors="replace")
-    own = re.findall(r"rig: .*", console)
-    panic = re.search(r"Kernel panic - not syncing: (.*)", console)
-    lines = [line for line in (console + complaints).splitlines() if line.strip()][-15:]
+    own = re.findall(r"^rig: (.*)", console, re.M)
+    crash = re.search(r"^.*(BUG:|Oops|Kernel panic - not syncing: )(.*)", console, re.M)
     if own:
-        reason = own[-1][len("rig: "):]
-    elif panic:
-        reason = f"its kernel panicked: {panic[1]}"
+        reason = own[-1]
+        lines = [line for line in console.splitlines() if not line.startswith(("[", "rig: "))]
+    elif crash:
+        reason = f"its kernel crashed: {crash[2].strip()}"
+        lines = console[crash.start():].splitlines()[:30]
     else:
         reason = "its QEMU ended"
-    return "\n".join([f"host{host} is lost: {reason.strip()}", *(f"    {line}" for line in lines)])
+        lines = (console + complaints).splitlines()
+    lines = [f"    {line}" for line in lines if line.strip()]
+    return "\n".join([f"host{host} is lost: {reason}", *lines[-30:]])
 
 
 class Progress:
@@ -158,7 +161,7 @@ def run(options):
         try:
             return run_command(lab, options, progress)
         except hub.HostLost as lost:
-            box.processes[lost.host].wait()
+            box.wait(lost.host, GRACE_S)
             raise Failure(why_lost(box, lost.host)) from lost
         except hub.Ended as ended:
             return ended.status
