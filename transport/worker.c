@@ -142,6 +142,13 @@ static int start_parked(struct pr_worker *worker)
     return -EAGAIN;
 }
 
+static void tell_of_place(struct pr_worker *worker)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&worker->work->crowded))
+        pr_session_notify(worker->work->session);
+}
+
 /* Starts the next chunk of the ring, parking those whose window is not ready. -EAGAIN: none. */
 static int start_next(struct pr_worker *worker)
 {
@@ -153,7 +160,7 @@ static int start_next(struct pr_worker *worker)
         if (chunk.kind == PR_CHUNK_EPOCH && worker->parked_count)
             return -EAGAIN;
         pr_ring_drop(&worker->ring);
-        pr_session_notify(worker->work->session); /* the caller may wait for a place */
+        tell_of_place(worker);
         if (chunk.kind == PR_CHUNK_EPOCH) {
             worker->state = PR_WORKER_CLOSING;
             return -EAGAIN;
@@ -415,7 +422,8 @@ bool pr_worker_push(struct pr_worker *worker, const struct pr_chunk *chunk)
     if (!pr_ring_push(&worker->ring, chunk))
         return false;
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load(&worker->asleep))
+    /* The first of several pushes wakes it; one that was only about to sleep looks once more. */
+    if (atomic_load(&worker->asleep) && atomic_exchange(&worker->asleep, false))
         pr_event_raise(&worker->wake);
     return true;
 }
