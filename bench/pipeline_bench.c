@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#define MEMORY_BYTES ((size_t)512 << 20)
+#define MEMORY_BYTES ((size_t)1 << 30)
 #define PAGES (MEMORY_BYTES / PAGERAIL_PAGE_BYTES)
 #define CALL_BYTES ((size_t)1 << 20) /* of the bare loop */
 #define CALL_PAGES 512               /* of the bare loop over scattered pages */
