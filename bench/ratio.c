@@ -31,7 +31,7 @@ void pr_ratio_measure(const struct pr_ratio *ratio, unsigned pairs, struct pr_ra
 {
     double ours[PR_RATIO_MAX_PAIRS], reference[PR_RATIO_MAX_PAIRS], ratios[PR_RATIO_MAX_PAIRS];
     if (!pairs)
-        pairs = ratio->pairs;
+        pairs = ratio->pairs ? ratio->pairs : 1; /* the median of none does not exist */
     if (pairs > PR_RATIO_MAX_PAIRS)
         pairs = PR_RATIO_MAX_PAIRS;
     turn_ns(ratio, &ratio->ours); /* warm up: page tables, clock speed, chosen variants */

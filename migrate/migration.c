@@ -39,6 +39,23 @@ int pr_callback_result(const char *name, int result)
     return pr_error(-result, "the VMM's %s callback failed: %s", name, strerror(-result));
 }
 
+int pr_stream_callback_result(struct pagerail_migration *m, const char *name, int result)
+{
+    if (result < 0 && result == m->stream_error)
+        return pr_error(-result, "%s", m->stream_message);
+    return pr_callback_result(name, result);
+}
+
+/* Notes what the stream says to a callback. */
+static ssize_t stream_result(struct pagerail_migration *m, ssize_t result)
+{
+    if (result < 0) {
+        m->stream_error = (int)result;
+        memcpy(m->stream_message, pr_error_message(), sizeof(m->stream_message));
+    }
+    return result;
+}
+
 static void note_error(struct pagerail_migration *m, int err)
 {
     if (m->error)
@@ -238,14 +255,14 @@ PAGERAIL_API int pagerail_migration_write(pagerail_migration *m, const void *byt
 {
     if (!m->source)
         return pr_error(EINVAL, "only the source writes device state");
-    return pagerail_source_write(m->source, bytes, len);
+    return (int)stream_result(m, pagerail_source_write(m->source, bytes, len));
 }
 
 PAGERAIL_API ssize_t pagerail_migration_read(pagerail_migration *m, void *to, size_t size)
 {
     if (!m->destination)
         return pr_error(EINVAL, "only the destination reads device state");
-    return pagerail_destination_read(m->destination, to, size);
+    return stream_result(m, pagerail_destination_read(m->destination, to, size));
 }
 
 PAGERAIL_API int pagerail_migration_report(pagerail_migration *m, const void *bytes, size_t len)

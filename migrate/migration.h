@@ -34,6 +34,8 @@ struct pagerail_migration {
     enum pagerail_phase reached; /* the last phase before it ended */
     int error;
     char message[PAGERAIL_ERROR_MAX];
+    int stream_error; /* that the device-state stream gave to a callback, with its sentence */
+    char stream_message[PAGERAIL_ERROR_MAX];
 
     bool tracking; /* dirty_start succeeded and dirty_stop was not called */
     bool stopped;  /* the guest, by us */
@@ -80,6 +82,10 @@ int pr_abort_lost(struct pagerail_migration *m);
 
 /* Calls a callback's result into the library's form: an error without a sentence gets one. */
 int pr_callback_result(const char *name, int result);
+
+/* The same of a callback that uses the stream: an error that it only passes on keeps its sentence.
+ */
+int pr_stream_callback_result(struct pagerail_migration *m, const char *name, int result);
 
 /* Hands what is dirty over to the session: the first time everything, then the log's pages. */
 int pr_precopy_push(struct pagerail_migration *m);

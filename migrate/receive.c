@@ -12,7 +12,7 @@ int pr_receive_pages(struct pagerail_migration *m)
 
 int pr_receive_state(struct pagerail_migration *m)
 {
-    int err = pr_callback_result("load", m->ops.load(m->vmm.opaque, m));
+    int err = pr_stream_callback_result(m, "load", m->ops.load(m->vmm.opaque, m));
     return err ? err : PR_STATE_TAKE;
 }
 

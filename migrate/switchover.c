@@ -12,6 +12,7 @@
 int pr_switchover_stop(struct pagerail_migration *m)
 {
     m->stop_began_ns = pr_now_ns();
+    pagerail_source_set_deadline(m->source, (int)m->options.switchover_timeout_ms);
     m->stopped = true; /* also when stop fails half-way: the guest must then be resumed */
     int err = pr_callback_result("stop", m->ops.stop(m->vmm.opaque));
     m->downtime.stop_ns = pr_now_ns() - m->stop_began_ns;
@@ -51,7 +52,7 @@ static int in_time(const struct pagerail_migration *m, int err)
 
 int pr_switchover_state(struct pagerail_migration *m)
 {
-    int err = pr_callback_result("save", m->ops.save(m->vmm.opaque, m));
+    int err = pr_stream_callback_result(m, "save", m->ops.save(m->vmm.opaque, m));
     if (!err)
         err = pagerail_source_write_end(m->source);
     if (!err)

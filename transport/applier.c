@@ -25,15 +25,19 @@ struct delivery {
     struct pr_inlet *inlet;
 };
 
-/* Reads before it writes: a page that was never touched stays unallocated. */
-static void clear(struct pr_appliers *all, uint8_t *at, uint64_t len)
+/* Reads before it writes: a page that was never touched stays unallocated. A range may be as long
+ * as a region, and the end of the session does not wait for it. */
+static int clear(struct pr_appliers *all, uint8_t *at, uint64_t len)
 {
     for (uint64_t done = 0; done < len; done += PR_ZERO_PAGE_BYTES) {
+        if (atomic_load_explicit(&all->stopping, memory_order_relaxed))
+            return pr_error(ECANCELED, "the session ends");
         if (pr_zero_is(at + done, PR_ZERO_PAGE_BYTES))
             continue;
         memset(at + done, 0, PR_ZERO_PAGE_BYTES);
         atomic_fetch_add_explicit(&all->zeroed_bytes, PR_ZERO_PAGE_BYTES, memory_order_relaxed);
     }
+    return 0;
 }
 
 static int apply_range(struct pr_appliers *all, const struct pr_wire_range *range)
@@ -45,58 +49,77 @@ static int apply_range(struct pr_appliers *all, const struct pr_wire_range *rang
     if (!pr_region_holds(region, range->offset, range->len))
         return pr_error(EPROTO, "the source named a zero range outside of region '%s'",
                         region->name);
-    clear(all, region->addr + range->offset, range->len);
-    return 0;
+    return clear(all, region->addr + range->offset, range->len);
+}
+
+/* True when the source may know by now that the inlet's last epoch is complete, so that it can say
+ * something of the next: it waits for every acknowledgement. */
+static bool may_go_on_locked(const struct delivery *d)
+{
+    const struct pr_appliers *all = d->all;
+    return (d->inlet->ended <= atomic_load(&all->complete) &&
+            pr_channel_posted(&all->session->control, all->ack_ticket)) ||
+           pr_fault("epoch.trust");
+}
+
+static int check_epoch(const struct delivery *d, uint64_t epoch, const char *out_of_order)
+{
+    pthread_mutex_lock(&d->all->lock);
+    bool open = epoch == d->inlet->ended + 1 && may_go_on_locked(d);
+    pthread_mutex_unlock(&d->all->lock);
+    return open ? 0 : pr_error(EPROTO, "the source %s", out_of_order);
 }
 
 static int on_zero(struct delivery *d, const void *body, uint32_t len)
 {
     struct pr_wire_zero zero;
     int err = pr_wire_zero_decode(&zero, body, len);
-    if (!err && zero.epoch != d->inlet->ended + 1)
-        err = pr_error(EPROTO, "the source named zero pages of another epoch");
-    for (uint32_t i = 0; i < zero.count && !err; i++)
+    if (!err)
+        err = check_epoch(d, zero.epoch, "named zero pages of another epoch");
+    for (uint32_t i = 0; !err && i < zero.count; i++)
         err = apply_range(d->all, &zero.range[i]);
     return err;
 }
 
-static int acknowledge(struct pr_session *session, uint64_t epoch)
+static int acknowledge_locked(struct pr_appliers *all, uint64_t epoch)
 {
     struct pr_wire_epoch_ack ack = {epoch};
     uint8_t buffer[64];
-    return pr_channel_send(&session->control, buffer,
-                           pr_wire_epoch_ack_encode(&ack, buffer, sizeof(buffer)), NULL);
+    return pr_channel_send(&all->session->control, buffer,
+                           pr_wire_epoch_ack_encode(&ack, buffer, sizeof(buffer)),
+                           &all->ack_ticket);
 }
 
-/* The last lane to end the epoch makes it complete. */
-static int arrive(struct pr_appliers *all)
+/* The acknowledgement is queued before anybody can see that the epoch is complete, so it goes ahead
+ * of the ready that may follow. */
+static int arrive_locked(struct pr_appliers *all, bool *complete)
 {
-    uint64_t complete = 0;
-    pthread_mutex_lock(&all->lock);
     all->arrived++;
-    if (all->arrived == all->inlet_count || pr_fault("fence.first_lane")) {
-        all->arrived = 0;
-        complete = atomic_fetch_add(&all->complete, 1) + 1;
-    }
-    pthread_mutex_unlock(&all->lock);
-    if (!complete)
+    *complete = all->arrived == all->inlet_count || pr_fault("fence.first_lane");
+    if (!*complete)
         return 0;
-    pr_session_notify(all->session);
-    return acknowledge(all->session, complete);
+    all->arrived = 0;
+    int err = acknowledge_locked(all, atomic_load(&all->complete) + 1);
+    atomic_fetch_add(&all->complete, 1);
+    return err;
 }
 
 static int on_epoch_end(struct delivery *d, const void *body, uint32_t len)
 {
     struct pr_wire_epoch_end end;
+    bool complete = false;
     int err = pr_wire_epoch_end_decode(&end, body, len);
+    if (!err)
+        err = check_epoch(d, end.epoch, "ended epochs out of order");
     if (err)
         return err;
-    /* A lane may not run ahead: the source waits for every acknowledgement. */
-    bool ahead = d->inlet->ended > atomic_load(&d->all->complete) && !pr_fault("epoch.trust");
-    if (end.epoch != d->inlet->ended + 1 || ahead)
-        return pr_error(EPROTO, "the source ended epochs out of order");
+    pthread_mutex_lock(&d->all->lock);
     d->inlet->ended++;
-    return arrive(d->all);
+    err = arrive_locked(d->all, &complete);
+    pthread_mutex_unlock(&d->all->lock);
+    if (complete)
+        pr_session_notify(d->all->session);
+    return err;
 }
 
 static int on_message(void *opaque, enum pr_wire_type type, const void *body, uint32_t len)
@@ -191,25 +214,33 @@ int pr_appliers_open(struct pr_appliers *all, struct pr_session *session, const 
         struct pr_channel *channel = &all->inlets[all->inlet_count].channel;
         pr_channel_open(channel, lanes[all->inlet_count], NULL);
         pr_channel_agree(channel, peer->recv_depth, peer->message_bytes);
+        pr_channel_told(channel);
         lanes[all->inlet_count] = NULL;
     }
     return start_threads(all);
+}
+
+void pr_appliers_stop(struct pr_appliers *all)
+{
+    atomic_store(&all->stopping, true);
+    for (uint32_t i = 0; i < all->count; i++) {
+        struct pr_applier *applier = &all->threads[i];
+        if (applier->wake.fd >= 0)
+            pr_event_raise(&applier->wake);
+        if (applier->thread)
+            pr_thread_join(applier->thread);
+        applier->thread = NULL;
+        pr_event_close(&applier->wake);
+    }
+    for (uint32_t i = 0; i < all->inlet_count; i++)
+        pr_channel_close(&all->inlets[i].channel);
 }
 
 void pr_appliers_close(struct pr_appliers *all)
 {
     if (!all->session)
         return;
-    atomic_store(&all->stopping, true);
-    for (uint32_t i = 0; i < all->count; i++) {
-        if (all->threads[i].wake.fd >= 0)
-            pr_event_raise(&all->threads[i].wake);
-        if (all->threads[i].thread)
-            pr_thread_join(all->threads[i].thread);
-        pr_event_close(&all->threads[i].wake);
-    }
-    for (uint32_t i = 0; i < all->inlet_count; i++)
-        pr_channel_close(&all->inlets[i].channel);
+    pr_appliers_stop(all);
     free(all->threads);
     free(all->inlets);
     pthread_mutex_destroy(&all->lock);

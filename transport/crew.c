@@ -40,7 +40,10 @@ int pr_crew_open(struct pr_crew *crew, struct pr_session *session, struct pr_win
                  struct pr_bitmap *written, struct pr_lane **lanes, uint32_t lane_count,
                  const struct pr_wire_welcome *peer)
 {
-    *crew = (struct pr_crew){.work = {.session = session, .windows = windows, .written = written}};
+    /* Field by field: another thread may look at `wakeable` to wake nobody. */
+    crew->work.session = session;
+    crew->work.windows = windows;
+    crew->work.written = written;
     crew->work.limits = (struct pr_plan_limits){
         .max_write_bytes = session->fabric->limits.max_write_bytes & ~UINT64_C(4095),
         .window_bytes = session->window_bytes,
@@ -48,17 +51,28 @@ int pr_crew_open(struct pr_crew *crew, struct pr_session *session, struct pr_win
     int err = pr_plan_limits_check(&crew->work.limits);
     if (!err)
         err = open_workers(crew, lanes, lane_count, peer);
-    for (uint32_t i = 0; i < lane_count; i++)
+    for (uint32_t i = 0; i < lane_count; i++) {
         pr_lane_close(lanes[i]); /* those that no worker took */
+        lanes[i] = NULL;
+    }
+    if (!err)
+        atomic_store(&crew->wakeable, crew->count);
     for (uint32_t i = 0; i < crew->count && !err; i++)
         err = pr_worker_start(&crew->workers[i], i);
     return err;
 }
 
-void pr_crew_close(struct pr_crew *crew)
+void pr_crew_stop(struct pr_crew *crew)
 {
     for (uint32_t i = 0; i < crew->count; i++)
         pr_worker_stop(&crew->workers[i]);
+    for (uint32_t i = 0; i < crew->count; i++)
+        pr_worker_join(&crew->workers[i]);
+}
+
+void pr_crew_close(struct pr_crew *crew)
+{
+    atomic_store(&crew->wakeable, 0);
     for (uint32_t i = 0; i < crew->count; i++)
         pr_worker_close(&crew->workers[i]);
     free(crew->workers);
@@ -67,14 +81,20 @@ void pr_crew_close(struct pr_crew *crew)
 
 void pr_crew_wake(struct pr_crew *crew)
 {
-    for (uint32_t i = 0; i < crew->count; i++)
+    uint32_t count = atomic_load(&crew->wakeable);
+    for (uint32_t i = 0; i < count; i++)
         pr_worker_wake(&crew->workers[i]);
 }
 
-void pr_crew_epoch_acked(struct pr_crew *crew, uint64_t epoch)
+int pr_crew_epoch_acked(struct pr_crew *crew, uint64_t epoch)
 {
+    /* No worker is more than one epoch ahead of another, so the sum tells of all. */
+    uint64_t closed = atomic_load(&crew->work.closings) / crew->count;
+    if (epoch != atomic_load(&crew->work.acked_epoch) + 1 || epoch > closed)
+        return pr_error(EPROTO, "the destination acknowledged epochs out of order");
     atomic_store(&crew->work.acked_epoch, epoch);
     pr_crew_wake(crew);
+    return 0;
 }
 
 struct push {
@@ -137,6 +157,15 @@ int pr_crew_epoch_end(struct pr_crew *crew, uint64_t epoch)
     return err;
 }
 
+bool pr_crew_settled(const struct pr_crew *crew, uint64_t epoch)
+{
+    for (uint32_t i = 0; i < crew->count; i++) {
+        if (atomic_load(&crew->workers[i].settled_epoch) < epoch)
+            return false;
+    }
+    return true;
+}
+
 struct pr_crew_counts pr_crew_counts(const struct pr_crew *crew)
 {
     struct pr_crew_counts sum = {0};
@@ -146,6 +175,7 @@ struct pr_crew_counts pr_crew_counts(const struct pr_crew *crew)
         sum.writes += atomic_load_explicit(&worker->writes, memory_order_relaxed);
         sum.zero_pages += atomic_load_explicit(&worker->zero_pages, memory_order_relaxed);
         sum.cpu_ns += atomic_load_explicit(&worker->cpu_ns, memory_order_relaxed);
+        sum.settled_bytes += atomic_load(&worker->settled_bytes);
     }
     return sum;
 }

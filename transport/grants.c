@@ -17,7 +17,7 @@ static uint64_t len_of(const struct pr_grant *g)
     return pr_region_window_len(region_of(g), g->grants->session->window_bytes, g->index);
 }
 
-static int send_grant(const struct pr_grant *g)
+static int send_grant(struct pr_grant *g)
 {
     struct pr_wire_grant message = {
         .window = {g->grants->wire_of[g->region], g->index},
@@ -27,16 +27,17 @@ static int send_grant(const struct pr_grant *g)
     };
     uint8_t buffer[64];
     return pr_channel_send(&g->grants->session->control, buffer,
-                           pr_wire_grant_encode(&message, buffer, sizeof(buffer)), NULL);
+                           pr_wire_grant_encode(&message, buffer, sizeof(buffer)), &g->ticket);
 }
 
 static int register_here(struct pr_grant *g, struct pr_mr **mr)
 {
     struct pr_grants *gs = g->grants;
-    uint64_t start = pr_now_ns();
+    uint64_t start = pr_now_ns(), cpu = pr_thread_cpu_ns();
     uint8_t *addr = region_of(g)->addr + g->index * gs->session->window_bytes;
     int err = pr_fabric_reg(gs->session->fabric, addr, len_of(g), PR_ACCESS_REMOTE_WRITE, mr);
     atomic_fetch_add(&gs->registration_ns, pr_now_ns() - start);
+    atomic_fetch_add(&gs->cpu_ns, pr_thread_cpu_ns() - cpu);
     return err;
 }
 
@@ -50,11 +51,12 @@ static void register_job(struct pr_job *job)
     int err = register_here(g, &mr);
     if (!err) {
         atomic_fetch_add(&gs->registered_bytes, len_of(g));
+        /* Queued within the lock: from GIVEN on a drop may take the registration away. */
         pthread_mutex_lock(&gs->lock);
         g->mr = mr;
+        err = send_grant(g);
         g->state = PR_GRANT_GIVEN;
         pthread_mutex_unlock(&gs->lock);
-        err = send_grant(g);
     }
     if (err)
         pr_session_fail(gs->session, err);
@@ -93,7 +95,9 @@ static void leave_job(struct pr_job *job)
 {
     struct pr_grant *g = (struct pr_grant *)job;
     struct pr_grants *gs = g->grants;
+    uint64_t cpu = pr_thread_cpu_ns();
     pr_fabric_dereg(g->mr);
+    atomic_fetch_add(&gs->cpu_ns, pr_thread_cpu_ns() - cpu);
     atomic_fetch_sub(&gs->registered_bytes, len_of(g));
     pthread_mutex_lock(&gs->lock);
     g->mr = NULL;
@@ -205,7 +209,9 @@ int pr_grants_drop(struct pr_grants *gs, const struct pr_wire_drop *drop)
     if (!g)
         return pr_error(EPROTO, "the source drops a window that does not exist");
     pthread_mutex_lock(&gs->lock);
-    bool given = g->state == PR_GRANT_GIVEN;
+    /* What was not sent cannot have been granted: wants and drops in a row would else pile up
+     * grants in the outbox. */
+    bool given = g->state == PR_GRANT_GIVEN && pr_channel_posted(&gs->session->control, g->ticket);
     if (given) {
         g->state = PR_GRANT_LEAVING;
         g->job.fn = leave_job;

@@ -30,8 +30,9 @@ struct pr_stream_out {
 
 struct pr_stream_in {
     pthread_mutex_t lock;
-    uint8_t *ring; /* PR_STREAM_WINDOW_BYTES; allocated with the first byte */
-    uint64_t received, consumed, announced;
+    uint8_t *ring;             /* PR_STREAM_WINDOW_BYTES; allocated with the first byte */
+    _Atomic uint64_t received; /* statistics read it without the lock */
+    uint64_t consumed, announced;
     uint64_t end; /* UINT64_MAX until stream_end came */
 };
 
@@ -52,6 +53,9 @@ int pr_stream_announce(struct pr_stream_in *in, struct pr_channel *channel);
 /* Control thread: bytes came, the end came. -EPROTO when they break the peer's own limit. */
 int pr_stream_receive(struct pr_stream_in *in, const struct pr_wire_stream *message);
 int pr_stream_receive_end(struct pr_stream_in *in, const struct pr_wire_stream_end *message);
+
+/* Bytes that have come so far. Any thread. */
+uint64_t pr_stream_received(struct pr_stream_in *in);
 
 /* Takes up to size bytes: how many; 0 with *ended set at the end; 0 without: none now. */
 ssize_t pr_stream_read(struct pr_stream_in *in, struct pr_channel *channel, void *to, size_t size,

@@ -236,6 +236,8 @@ static int close_epoch(struct pr_worker *worker)
     int err = close_groups(worker);
     if (!err)
         err = send_zero(worker);
+    if (!err)
+        atomic_fetch_add(&worker->work->closings, 1); /* first: the answer may be quick */
     for (uint32_t i = 0; i < worker->sender_count && !err; i++)
         err = send_epoch_end(&worker->senders[i], worker->epoch);
     if (!err)
@@ -259,12 +261,34 @@ static bool epoch_over(const struct pr_worker *worker)
     return atomic_load(&worker->work->acked_epoch) >= worker->epoch && all_idle(worker);
 }
 
+static void publish(struct pr_worker *worker)
+{
+    uint64_t bytes = 0, writes = 0;
+    for (uint32_t i = 0; i < worker->sender_count; i++) {
+        bytes += worker->senders[i].done_bytes;
+        writes += worker->senders[i].done_writes;
+    }
+    atomic_store_explicit(&worker->bytes_sent, bytes, memory_order_relaxed);
+    atomic_store_explicit(&worker->writes, writes, memory_order_relaxed);
+}
+
+/* Whoever waits for the epoch finds all of it in the statistics. */
+static void settle(struct pr_worker *worker)
+{
+    publish(worker);
+    atomic_store(&worker->settled_bytes, atomic_load(&worker->bytes_sent) +
+                                             atomic_load(&worker->zero_pages) * PR_ZERO_PAGE_BYTES);
+    atomic_store(&worker->settled_epoch, worker->epoch);
+    pr_session_notify(worker->work->session);
+}
+
 /* ---- the thread ---- */
 
 static int advance(struct pr_worker *worker, bool *moved)
 {
     int err = 0;
     if (worker->state == PR_WORKER_AWAITING && epoch_over(worker)) {
+        settle(worker);
         worker->epoch++;
         worker->state = PR_WORKER_TAKING;
         *moved = true;
@@ -290,17 +314,6 @@ static int on_message(void *opaque, enum pr_wire_type type, const void *body, ui
 static int on_written(void *opaque, uint64_t tag)
 {
     return pr_sender_written(opaque, tag);
-}
-
-static void publish(struct pr_worker *worker)
-{
-    uint64_t bytes = 0, writes = 0;
-    for (uint32_t i = 0; i < worker->sender_count; i++) {
-        bytes += worker->senders[i].done_bytes;
-        writes += worker->senders[i].done_writes;
-    }
-    atomic_store_explicit(&worker->bytes_sent, bytes, memory_order_relaxed);
-    atomic_store_explicit(&worker->writes, writes, memory_order_relaxed);
 }
 
 static int pump_lanes(struct pr_worker *worker, bool *moved)
@@ -360,7 +373,9 @@ static void worker_main(void *opaque)
     int err = 0;
     while (!err && !should_stop(worker))
         err = turn(worker);
-    if (err)
+    if (err == -EPROTO)
+        pr_session_fail(worker->work->session, err);
+    else if (err)
         pr_session_lane_lost(worker->work->session, err);
     atomic_store(&worker->cpu_ns, pr_thread_cpu_ns());
 }
@@ -378,6 +393,7 @@ int pr_worker_open(struct pr_worker *worker, struct pr_work *work, struct pr_lan
         err = pr_sender_open(sender, lanes[worker->sender_count]);
         lanes[worker->sender_count] = NULL;
         pr_channel_agree(&sender->channel, peer_depth, peer_message_bytes);
+        pr_channel_told(&sender->channel);
     }
     if (!err && pr_ring_open(&worker->ring, RING_CHUNKS, sizeof(struct pr_chunk)))
         err = pr_error(ENOMEM, "no memory for a worker's ring");
@@ -398,10 +414,15 @@ void pr_worker_stop(struct pr_worker *worker)
         pr_event_raise(&worker->wake);
 }
 
-void pr_worker_close(struct pr_worker *worker)
+void pr_worker_join(struct pr_worker *worker)
 {
     if (worker->thread)
         pr_thread_join(worker->thread);
+    worker->thread = NULL;
+}
+
+void pr_worker_close(struct pr_worker *worker)
+{
     end_walk(worker);
     for (uint32_t i = 0; i < worker->sender_count; i++)
         pr_sender_close(&worker->senders[i]);
@@ -411,9 +432,12 @@ void pr_worker_close(struct pr_worker *worker)
     *worker = (struct pr_worker){.wake = PR_EVENT_CLOSED};
 }
 
+/* A worker that is awake looks at everything once more after it has said that it will sleep. Of
+ * several wakers one raises the event. */
 void pr_worker_wake(struct pr_worker *worker)
 {
-    if (worker->wake.fd >= 0)
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&worker->asleep) && atomic_exchange(&worker->asleep, false))
         pr_event_raise(&worker->wake);
 }
 
@@ -421,9 +445,6 @@ bool pr_worker_push(struct pr_worker *worker, const struct pr_chunk *chunk)
 {
     if (!pr_ring_push(&worker->ring, chunk))
         return false;
-    atomic_thread_fence(memory_order_seq_cst);
-    /* The first of several pushes wakes it; one that was only about to sleep looks once more. */
-    if (atomic_load(&worker->asleep) && atomic_exchange(&worker->asleep, false))
-        pr_event_raise(&worker->wake);
+    pr_worker_wake(worker);
     return true;
 }

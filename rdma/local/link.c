@@ -61,7 +61,7 @@ static int probe(const struct pr_local_peer *peer, const struct pr_local_greetin
     struct iovec remote = {(void *)(uintptr_t)greeting->proof, sizeof(bytes)};
     ssize_t done = pr_local_peer_move(peer, PR_LOCAL_READ, &local, 1, &remote, 1);
     if (done == -EFAULT ||
-        (done == sizeof(bytes) && memcmp(bytes, greeting->secret, sizeof(bytes))))
+        (done == sizeof(bytes) && memcmp(bytes, greeting->secret, sizeof(bytes)) != 0))
         return wrong_process(peer);
     if (done == sizeof(bytes)) {
         answer_to(greeting->secret, bytes);
@@ -163,7 +163,9 @@ static int connect_steps(struct pr_local_fabric *fabric, struct pr_local_link *l
         err = join_peer(fabric, link, gate_fd, PR_LOCAL_CONNECTOR);
     if (!err)
         err = send_hello(fabric, link->sock, gate_fd, &proof, private_data, len);
-    if (!err)
+    /* Whether a listener that closes at once does so before or after the hello is left to chance:
+     * either way what it may have said before counts, and a silent end is a refusal. */
+    if (!err || err == -ECONNRESET)
         err = receive_welcome(link->sock, deadline_ns, cancel, &welcome);
     return err ? err : answer_welcome(link, &welcome);
 }

@@ -209,6 +209,8 @@ int harness_main(int argc, char **argv, const char *group, const struct CMUnitTe
         perror(folder);
         return 2;
     }
+    if (getenv("PAGERAIL_TEST_ONLY"))
+        cmocka_set_test_filter(getenv("PAGERAIL_TEST_ONLY"));
     random_state = choose_seed();
     printf("fabric %s, PAGERAIL_TEST_SEED=%llu\n", chosen->name, (unsigned long long)random_state);
     int failed = _cmocka_run_group_tests(group, tests, count, NULL, NULL);
