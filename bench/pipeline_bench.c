@@ -3,6 +3,7 @@
 #include "bench/memory.h"
 #include "bench/pair.h"
 #include "bench/program.h"
+#include "bench/shim.h"
 
 #include "base/runtime.h"
 
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#define MEMORY_BYTES ((size_t)512 << 20)
+#define MEMORY_BYTES ((size_t)1 << 30)
 #define PAGES (MEMORY_BYTES / PAGERAIL_PAGE_BYTES)
 #define CALL_BYTES ((size_t)1 << 20) /* of the bare loop */
 #define CALL_PAGES 512               /* of the bare loop over scattered pages */
@@ -128,6 +129,41 @@ static uint64_t pass(void *arg)
     return ns;
 }
 
+/* ---- first passes over memory that is all zero ---- */
+
+static void prepare_zeros(void *arg)
+{
+    const struct run *run = arg;
+    pr_bench_pair_part(&pair);
+    pr_bench_pair_map(&pair, MEMORY_BYTES, run->huge);
+    pr_bench_peer_forget(&pair.peer);
+    if (pair.stamp) /* the others left data there */
+        memset(pair.memory, 0, pair.len_bytes);
+    pair.stamp = 0;
+}
+
+static uint64_t pass_zeros(void *arg)
+{
+    const struct run *run = arg;
+    pr_bench_pair_listen(&pair, run->fresh);
+    uint64_t start = clock_ns(run);
+    pr_bench_pair_connect(&pair, run->lanes);
+    pr_bench_pair_pass(&pair);
+    uint64_t ns = clock_ns(run) - start;
+    struct pagerail_stats stats;
+    pagerail_source_stats(pair.session, &stats);
+    if (stats.zero_pages != PAGES)
+        abort();
+    return ns;
+}
+
+static uint64_t read_zeros(void *arg)
+{
+    (void)arg;
+    pr_bench_keep(pr_bench_read(pair.memory, pair.len_bytes));
+    return 0;
+}
+
 /* ---- dirty rounds: of one session ---- */
 
 static void prepare_round(void *arg)
@@ -159,14 +195,14 @@ static uint64_t dirty_round(void *arg)
         .name = title, .ours = {"first pass", prepare_pass, pass},                                 \
         .reference = {"bare loop", prepare_pass, loop},                                            \
         .arg = &(struct run){.stride = 1, __VA_ARGS__}, .bytes_per_turn = MEMORY_BYTES,            \
-        .pairs = 11, .bar = bar_,                                                                  \
+        .pairs = 15, .bar = bar_,                                                                  \
     }
 #define ROUND(title, bar_, ...)                                                                    \
     {                                                                                              \
         .name = title, .ours = {"dirty round", prepare_round, dirty_round},                        \
         .reference = {"bare loop of 512 pages", prepare_round, loop},                              \
         .arg = &(struct run){.stride = 2, __VA_ARGS__}, .bytes_per_turn = MEMORY_BYTES / 2,        \
-        .pairs = 11, .bar = bar_,                                                                  \
+        .pairs = 15, .bar = bar_,                                                                  \
     }
 
 static const struct pr_ratio ratios[] = {
@@ -184,6 +220,15 @@ static const struct pr_ratio ratios[] = {
     ROUND("round-alternate", 0.85),
     ROUND("round-alternate-cpu", 0, .cpu = true),
     ROUND("round-alternate-2-loops", 0, .more_threads = 1),
+    {
+        .name = "pass-zero-1-lane",
+        .ours = {"first pass of zeroes", prepare_zeros, pass_zeros},
+        .reference = {"vectorised read", prepare_zeros, read_zeros},
+        .arg = &(struct run){.stride = 1, .huge = true, .fresh = true, .lanes = 1},
+        .bytes_per_turn = MEMORY_BYTES,
+        .pairs = 15,
+        .bar = 0.80,
+    },
 };
 
 static const struct pr_bench_tables tables = {
