@@ -16,10 +16,11 @@ static uint64_t patience(const struct pagerail_migration *m)
     return m->stop_began_ns + (uint64_t)m->options.switchover_timeout_ms * 1000000;
 }
 
-/* -EAGAIN becomes a sentence. */
+/* A wait that was too long becomes a sentence, whether it had its own limit or the session's. */
 static int in_time(const struct pagerail_migration *m, int err)
 {
-    if (err != -EAGAIN)
+    bool late = err == -ETIMEDOUT && pr_deadline_left_ms(patience(m)) == 0;
+    if (err != -EAGAIN && !late)
         return err;
     return pr_error(ETIMEDOUT,
                     "the destination was not ready %u ms after the guest was stopped: raise "
@@ -71,7 +72,7 @@ int pr_switchover_state(struct pagerail_migration *m)
 {
     int err = m->ops.save(m->vmm.opaque, m);
     if (err < 0)
-        return pr_stream_callback_result(m, "save", err);
+        return in_time(m, pr_stream_callback_result(m, "save", err));
     err = wait_until_ready(m);
     return err ? in_time(m, err) : PR_STATE_RELEASE;
 }

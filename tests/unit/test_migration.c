@@ -240,7 +240,7 @@ static void a_save_that_met_a_failed_session_does_not_hide_why(void **state)
     run.options.switchover_timeout_ms = 50;
     run.vmm.state_bytes = 4096;
     assert_int_equal(go(&run), -ETIMEDOUT);
-    assert_int_equal(run.vmm.io_result, -ETIME);
+    assert_int_equal(run.vmm.io_result, -ETIMEDOUT);
     assert_string_equal(run.vmm.calls, "SyPyVRE");
     assert_non_null(strstr(run.outcome.message, "raise switchover_timeout_ms"));
     close_run(&run);
