@@ -91,8 +91,8 @@ PAGERAIL_API int pagerail_source_new(const struct pagerail_options *options, pag
  * uri: "local:/path/to.sock". regions: copied, names included; their memory is borrowed.
  * ERRORS: -EINVAL the URI or a region is malformed; -ENOENT, -ECONNREFUSED nobody listens there;
  * -EPERM the kernel forbids writing to the other process (the sentence says which setting);
- * -EPROTONOSUPPORT no common protocol version; -ECONNABORTED the destination refused (other
- * regions, for example: the sentence says which).
+ * -ECONNABORTED the destination refused (other regions, for example: the sentence says which). A
+ * destination with no protocol version in common refuses with -ECONNREFUSED, too, and a sentence.
  */
 PAGERAIL_API int pagerail_source_connect(pagerail_source *source, const char *uri,
                                          const struct pagerail_region *regions, uint32_t count);
@@ -228,8 +228,8 @@ PAGERAIL_API int pagerail_destination_listen(pagerail_destination *destination, 
  * pagerail_destination_accept: waits for one source, checks that its regions are ours, and starts
  * the session's threads. The listening address is given up as soon as all lanes are there.
  *
- * timeout_ms: for the first contact; -1 = no limit. Whoever comes and is no pagerail source, or has no
- * common version, is told so and turned away with a line in the log, and the wait goes on.
+ * timeout_ms: for the first contact; -1 = no limit. Whoever comes and is no pagerail source, or has
+ * no common version, is told so and turned away with a line in the log, and the wait goes on.
  * ERRORS: -EAGAIN nobody came in time: call it again; -EINVAL the source's regions are not ours.
  */
 PAGERAIL_API int pagerail_destination_accept(pagerail_destination *destination,

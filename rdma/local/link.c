@@ -135,7 +135,9 @@ static int receive_welcome(int sock, uint64_t deadline_ns, const struct pr_event
     pr_local_greeting_close_fds(welcome);
     if (welcome->kind != PR_LOCAL_REFUSAL)
         return pr_error(EPROTO, "the other end answered out of turn");
-    return pr_error(ECONNREFUSED, "%s", welcome->sentence);
+    return pr_error(ECONNREFUSED, "%s",
+                    welcome->sentence[0] ? welcome->sentence
+                                         : "the destination refused without a reason");
 }
 
 static int answer_welcome(struct pr_local_link *link, struct pr_local_greeting *welcome)

@@ -292,6 +292,21 @@ static int closes_the_control_lane(struct foe *foe)
     return 0;
 }
 
+/* Its receive buffers fill, and whatever lies between the two. */
+static int talks_and_never_listens(struct foe *foe)
+{
+    uint8_t bytes[64];
+    union any_message m = {.ping = {1}};
+    int len = samples[PR_WIRE_PING].encode(&m, bytes, sizeof(bytes)), err = 0;
+    for (unsigned i = 0; i < 3000 && !err; i++) {
+        foe->floods = i > 1000;
+        err = foe_shout_deaf(foe, 0, bytes, (uint32_t)len);
+    }
+    foe->floods = false;
+    foe->hushed = true;
+    return 0;
+}
+
 /* ---- anything ---- */
 
 static int any_sample(struct foe *foe)
@@ -341,6 +356,7 @@ static const struct deed list[] = {
     {"pings within reason", WITH_LANES, DEED_COMPLETES, NULL, .act = pings_within_reason},
     {"pings without end", WITH_LANES, DEED_ANYTHING, NULL, .act = pings_without_end},
     {"pings by a miser", WITH_LANES, DEED_ANYTHING, NULL, .act = pings_by_a_miser},
+    {"talks and never listens", WITH_LANES, DEED_FAILS, NULL, .act = talks_and_never_listens},
     {"pong from the future", BEFORE_RELEASE, EPROTO, "ping", .act = pong_from_the_future},
     {"pong before any ping", IN(FOE_GREETING), DEED_ANYTHING, NULL, .act = pong_before_any_ping},
     {"credits that nobody lent", FROM_GREETING, EPROTO, "receive buffers",

@@ -9,6 +9,9 @@
 #define DEED_COMPLETES 0 /* no harm: the session completes */
 #define DEED_ANYTHING (-1)
 #define DEED_FAILS (-2) /* whatever the errno */
+#define DEED_IGNORED                                                                               \
+    (-3) /* a stranger's: the destination waits on, and `words` tell the foe why                   \
+          */
 
 /* Where it can be done. */
 #define IN(phase) (1u << (phase))
@@ -24,6 +27,9 @@ struct deed {
     unsigned phases;   /* bits: where `act` can be done */
     int err;           /* what the library must end with */
     const char *words; /* of its sentence; NULL */
+
+    /* Before anything. */
+    void (*prepare)(struct foe *foe);
 
     /* At the moment. 0, or why the session broke. */
     int (*act)(struct foe *foe);

@@ -10,6 +10,24 @@
 
 /* ---- the handshake ---- */
 
+static void versions_of_the_future(struct foe *foe)
+{
+    foe->version_min = PR_WIRE_VERSION + 1;
+    foe->version_max = PR_WIRE_VERSION + 2;
+}
+
+static void next_version_too(struct foe *foe)
+{
+    foe->version_max = PR_WIRE_VERSION + 1;
+}
+
+static void no_version(struct foe *foe, unsigned type, uint8_t *bytes, int *len)
+{
+    (void)foe, (void)len;
+    if (type == PR_WIRE_WELCOME)
+        memset(bytes + PR_WIRE_HEADER_BYTES, 0, 2);
+}
+
 static void a_version_nobody_offered(struct foe *foe, unsigned type, union any_message *m)
 {
     (void)foe;
@@ -155,9 +173,8 @@ static void grants_wild_keys(struct foe *foe, unsigned type, union any_message *
         m->grant.rkey = random_next(&foe->random);
 }
 
-static void never_grants(struct foe *foe, unsigned type, union any_message *m)
+static void never_grants(struct foe *foe)
 {
-    (void)type, (void)m;
     foe->mute |= 1u << PR_WIRE_GRANT;
 }
 
@@ -194,9 +211,8 @@ static int acks_before_anything(struct foe *foe)
     return ack(foe, ++foe->acked);
 }
 
-static void never_acks(struct foe *foe, unsigned type, union any_message *m)
+static void never_acks(struct foe *foe)
 {
-    (void)type, (void)m;
     foe->mute |= 1u << PR_WIRE_EPOCH_ACK;
 }
 
@@ -220,9 +236,8 @@ static int ready_twice(struct foe *foe)
     return tool_shout_sample(foe, 0, PR_WIRE_READY);
 }
 
-static void never_ready(struct foe *foe, unsigned type, union any_message *m)
+static void never_ready(struct foe *foe)
 {
-    (void)type, (void)m;
     foe->mute |= 1u << PR_WIRE_READY;
 }
 
@@ -258,6 +273,9 @@ static int runs_twice(struct foe *foe)
 }
 
 static const struct deed list[] = {
+    {"versions of the future", 0, ECONNREFUSED, "2 to 3", .prepare = versions_of_the_future},
+    {"next version too", 0, DEED_COMPLETES, NULL, .prepare = next_version_too},
+    {"no version", 0, EPROTO, "version", .twist_bytes = no_version},
     {"a version nobody offered", 0, EPROTO, "not offered", .twist = a_version_nobody_offered},
     {"more lanes than wanted", 0, EPROTO, "not offered", .twist = more_lanes_than_wanted},
     {"more rails than offered", 0, EPROTO, "not offered", .twist = more_rails_than_offered},
@@ -276,17 +294,17 @@ static const struct deed list[] = {
     {"grants a longer window", 0, EPROTO, "granted", .twist = grants_a_longer_window},
     {"grants wild addresses", 0, DEED_FAILS, NULL, .twist = grants_wild_addresses},
     {"grants wild keys", 0, DEED_FAILS, NULL, .twist = grants_wild_keys},
-    {"never grants", 0, DEED_FAILS, NULL, .twist = never_grants},
+    {"never grants", 0, DEED_FAILS, NULL, .prepare = never_grants},
     {"acks the future", WITH_LANES, EPROTO, "epoch", .act = acks_the_future},
     {"acks again", WITH_LANES, EPROTO, "epoch", .act = acks_again},
     {"acks too early", WHILE_MOVING, EPROTO, "epoch", .act = acks_too_early},
     {"acks before anything", IN(FOE_MOVING), EPROTO, "epoch", .act = acks_before_anything,
-     .twist = never_grants},
-    {"never acks", 0, DEED_FAILS, NULL, .twist = never_acks},
+     .prepare = never_grants},
+    {"never acks", 0, DEED_FAILS, NULL, .prepare = never_acks},
     {"stops acking", WHILE_MOVING, DEED_ANYTHING, NULL, .act = stops_acking},
     {"ready too early", IN(FOE_MOVING), EPROTO, "ready", .act = ready_too_early},
     {"ready twice", IN(FOE_READY), DEED_ANYTHING, NULL, .act = ready_twice},
-    {"never ready", 0, ETIMEDOUT, "not ready", .twist = never_ready},
+    {"never ready", 0, ETIMEDOUT, "not ready", .prepare = never_ready},
     {"running too early", IN(FOE_GREETING) | IN(FOE_JOINING) | WHILE_MOVING, EPROTO, NULL,
      .act = running_too_early},
     {"no room for device state", 0, ETIMEDOUT, NULL, .twist = no_room_for_device_state},

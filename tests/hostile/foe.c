@@ -64,8 +64,8 @@ static void agree(struct foe *foe, uint32_t peer_depth)
 int foe_knock(struct foe *foe, uint16_t number, const uint8_t *token, struct pr_lane **out)
 {
     union any_message m = {.knock = {.magic = PR_WIRE_MAGIC,
-                                     .version_min = PR_WIRE_VERSION_MIN,
-                                     .version_max = PR_WIRE_VERSION,
+                                     .version_min = foe->version_min,
+                                     .version_max = foe->version_max,
                                      .lane = number}};
     uint8_t bytes[PR_WIRE_KNOCK_BYTES + 32];
     if (token)
@@ -102,7 +102,7 @@ static int post(struct foe *foe, struct foe_lane *l, uint8_t *bytes, uint32_t le
 static int post_when_there_is_room(struct foe *foe, unsigned lane, uint8_t *bytes, uint32_t len,
                                    bool credits)
 {
-    uint64_t deadline = pr_deadline_after_ms(FOE_PATIENCE_MS);
+    uint64_t deadline = pr_deadline_after_ms(foe->patience_ms);
     for (;;) {
         struct foe_lane *l = &foe->lane[lane];
         if (!l->lane)
@@ -128,6 +128,18 @@ int foe_shout(struct foe *foe, unsigned lane, const void *bytes, uint32_t len)
     int err = post_when_there_is_room(foe, lane, copy, len, false);
     if (foe->look)
         foe->look(foe);
+    return err;
+}
+
+int foe_shout_deaf(struct foe *foe, unsigned lane, const void *bytes, uint32_t len)
+{
+    uint8_t copy[PR_WIRE_MAX_MESSAGE];
+    memcpy(copy, bytes, len);
+    if (foe->look)
+        foe->look(foe);
+    int err = foe->lane[lane].lane ? post(foe, &foe->lane[lane], copy, len, false)
+                                   : pr_error(ECONNRESET, "that lane is closed");
+    pr_poll(NULL, 0, 0);
     return err;
 }
 
@@ -350,7 +362,7 @@ static void doze(struct foe *foe, uint64_t deadline_ns)
 /* Silent, and deaf: until somebody else ends it. */
 static int stay_hushed(struct foe *foe)
 {
-    pr_sleep_ms(FOE_PATIENCE_MS);
+    pr_sleep_ms(foe->patience_ms);
     foe->left = true;
     return pr_error(ETIMEDOUT, "hushed for long enough");
 }
@@ -377,7 +389,7 @@ static int take_in(struct foe *foe, bool (*condition)(const struct foe *foe), ui
 
 int foe_until(struct foe *foe, bool (*condition)(const struct foe *foe))
 {
-    return take_in(foe, condition, pr_deadline_after_ms(FOE_PATIENCE_MS));
+    return take_in(foe, condition, pr_deadline_after_ms(foe->patience_ms));
 }
 
 int foe_idle(struct foe *foe, int ms)
@@ -439,6 +451,10 @@ static void clean_up(struct foe *foe)
 int foe_play(struct foe *foe)
 {
     foe->window_bytes = FOE_WINDOW_BYTES;
+    foe->version_min = PR_WIRE_VERSION_MIN;
+    foe->version_max = PR_WIRE_VERSION;
+    if (foe->deed && foe->deed->prepare)
+        foe->deed->prepare(foe);
     int err = foe->role == FOE_SOURCE ? foe_play_source(foe) : foe_play_destination(foe);
     clean_up(foe);
     return err;

@@ -24,7 +24,6 @@
 #define FOE_REGIONS 2
 #define FOE_WINDOWS 16 /* of a region that it looks at; a region may have more */
 #define FOE_WINDOW_BYTES (UINT64_C(64) << 10)
-#define FOE_PATIENCE_MS 25000 /* it gives up on a library that leaves it waiting so long */
 
 enum foe_role { FOE_SOURCE, FOE_DESTINATION };
 
@@ -70,6 +69,7 @@ struct foe {
     const char *address;
     struct random random;
     const struct deed *deed;          /* NULL: an honest peer */
+    int patience_ms;                  /* it gives up on a library that leaves it waiting so long */
     unsigned strike_at;               /* the first moment, from 1, at which it may be done */
     void (*listens)(struct foe *foe); /* destination: now */
     void (*look)(struct foe *foe);    /* again and again; NULL */
@@ -81,15 +81,16 @@ struct foe {
     unsigned regions;
 
     /* What it holds back once a deed says so. */
-    uint32_t mute; /* bits of message types that it does not say any more */
-    bool stingy;   /* gives no receive buffer back */
-    bool miserly;  /* gives one back at a time, and only for a credit message */
-    bool refuses;  /* destination: refuses data lanes */
-    bool hushed;   /* says and hears nothing more */
-    bool left;     /* closes everything */
-    bool struck;   /* the deed is done */
-    bool deafened; /* closed its control lane */
-    bool floods;   /* amid a flood: the library must take no more memory now */
+    uint32_t mute;                     /* bits of message types that it does not say any more */
+    bool stingy;                       /* gives no receive buffer back */
+    bool miserly;                      /* gives one back at a time, and only for a credit message */
+    bool refuses;                      /* destination: refuses data lanes */
+    uint16_t version_min, version_max; /* what it speaks; 0: as the library does */
+    bool hushed;                       /* says and hears nothing more */
+    bool left;                         /* closes everything */
+    bool struck;                       /* the deed is done */
+    bool deafened;                     /* closed its control lane */
+    bool floods;                       /* amid a flood: the library must take no more memory now */
 
     /* The session. */
     enum foe_phase phase, struck_phase;
@@ -139,6 +140,8 @@ int foe_say_empty(struct foe *foe, unsigned lane, unsigned type);
 /* Puts bytes on the lane whatever the credits; the foe's own books do not know of it. Takes in what
  * comes while the lane is full. */
 int foe_shout(struct foe *foe, unsigned lane, const void *bytes, uint32_t len);
+/* The same, and takes nothing in: -EAGAIN once the lane is full. */
+int foe_shout_deaf(struct foe *foe, unsigned lane, const void *bytes, uint32_t len);
 int foe_shout_message(struct foe *foe, unsigned lane, unsigned type,
                       const union any_message *message);
 

@@ -88,6 +88,11 @@ static int admit(void *opaque, const void *bytes, uint32_t len)
     int err = pr_wire_knock_decode(&knock, bytes, len);
     if (err)
         return err;
+    int version = pr_wire_version_choose(foe->version_min, foe->version_max, knock.version_min,
+                                         knock.version_max);
+    if (version < 0)
+        return version;
+    foe->welcome.version = (uint16_t)version;
     if (knock.lane &&
         (foe->refuses || memcmp(knock.token, foe->welcome.token, sizeof(knock.token))))
         return pr_error(EBUSY, "no room here");
@@ -98,7 +103,7 @@ static int admit(void *opaque, const void *bytes, uint32_t len)
 static int accept_lane(struct foe *foe, unsigned number)
 {
     struct pr_lane *lane;
-    int err = pr_listener_accept(foe->listener, FOE_PATIENCE_MS, NULL, admit, foe, &lane);
+    int err = pr_listener_accept(foe->listener, foe->patience_ms, NULL, admit, foe, &lane);
     if (err)
         return err;
     if (foe->knocking != number)
@@ -119,7 +124,7 @@ static int welcome(struct foe *foe)
     foe->lanes =
         foe->hello.rail[0].lanes < FOE_DATA_LANES ? foe->hello.rail[0].lanes : FOE_DATA_LANES;
     m.welcome = (struct pr_wire_welcome){
-        .version = PR_WIRE_VERSION,
+        .version = foe->welcome.version,
         .window_bytes = foe->window_bytes,
         .message_bytes = foe->fabric->limits.max_message_bytes,
         .recv_depth = foe->fabric->limits.recv_depth,
@@ -226,7 +231,7 @@ static int answer_one(struct foe *foe, bool *done)
 
 static int serve(struct foe *foe)
 {
-    uint64_t deadline = pr_deadline_after_ms(FOE_PATIENCE_MS);
+    uint64_t deadline = pr_deadline_after_ms(foe->patience_ms);
     while (!foe->released) {
         bool done = false;
         int err = answer_one(foe, &done);

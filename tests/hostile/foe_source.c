@@ -53,8 +53,8 @@ static int greet(struct foe *foe)
     union any_message m;
     memset(&m, 0, sizeof(m));
     m.hello = (struct pr_wire_hello){
-        .version_min = PR_WIRE_VERSION_MIN,
-        .version_max = PR_WIRE_VERSION,
+        .version_min = foe->version_min,
+        .version_max = foe->version_max,
         .regions = foe->regions,
         .window_bytes = FOE_WINDOW_BYTES,
         .message_bytes = foe->fabric->limits.max_message_bytes,

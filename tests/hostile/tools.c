@@ -121,7 +121,7 @@ int tool_linger(struct foe *foe)
 {
     union any_message m = {.ping = {1}};
     int err = 0;
-    for (int ms = 0; ms < FOE_PATIENCE_MS && !err; ms += 200) {
+    for (int ms = 0; ms < foe->patience_ms && !err; ms += 200) {
         err = foe_shout_message(foe, 0, PR_WIRE_PING, &m);
         if (!err)
             err = foe_idle(foe, 200);

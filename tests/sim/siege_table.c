@@ -75,7 +75,7 @@ void siege_every_deed(enum foe_role role, unsigned times, struct seeded *random)
         for (unsigned k = 0; k < (deed->act ? times : 1); k++) {
             struct siege siege = {.role = role, .deed = deed};
             struct world_verdict verdict;
-            if (deed->act && !deed->twist && k) /* and once at the first moment that will do */
+            if (deed->act && !deed->prepare && k) /* and once at the first moment that will do */
                 siege.strike_at = draw_moment(&course, deed->phases, random);
             failed += !run(&siege, seeded_next(random), &verdict);
             done += !deed->act || verdict.values[SIEGE_STRUCK];

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "tests/unit/check.h"
+#include "transport/mark.h"
 
 #include <errno.h>
 #include <string.h>
@@ -87,6 +88,15 @@ static void on_want(struct mock_destination *d, const void *body, uint32_t len)
     }
 }
 
+static void ready_when_whole_locked(struct mock_destination *d)
+{
+    if (!d->stream_ended || !d->marked || d->acked < d->marked || d->said_ready || d->hold_ready ||
+        d->hold_acks)
+        return;
+    d->said_ready = true;
+    mock_destination_say(d, PR_WIRE_READY);
+}
+
 static void on_epoch_end(struct mock_destination *d)
 {
     pthread_mutex_lock(&d->lock);
@@ -97,13 +107,36 @@ static void on_epoch_end(struct mock_destination *d)
     }
     if (complete && !d->hold_acks)
         mock_destination_ack(d, d->acked);
+    ready_when_whole_locked(d);
     pthread_mutex_unlock(&d->lock);
+}
+
+/* The mark comes whole in the first message of the stream. */
+static void on_stream(struct mock_destination *d, enum pr_wire_type type, const void *body,
+                      uint32_t len)
+{
+    struct pr_wire_stream stream;
+    pthread_mutex_lock(&d->lock);
+    d->stream_ended |= type == PR_WIRE_STREAM_END;
+    if (type == PR_WIRE_STREAM && !d->marked &&
+        (pr_wire_stream_decode(&stream, body, len) || pr_mark_decode(stream.bytes, &d->marked)))
+        abort();
+    ready_when_whole_locked(d);
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void on_release(struct mock_destination *d)
+{
+    uint8_t message[64];
+    struct pr_wire_running running = {5, 7};
+    if (!d->hold_running)
+        deliver(d->control, message, pr_wire_running_encode(&running, message, sizeof(message)));
 }
 
 static void offer_room(struct mock_destination *d)
 {
     uint8_t message[64];
-    struct pr_wire_stream_limit limit = {4 << 20};
+    struct pr_wire_stream_limit limit = {d->hold_room ? PR_MARK_BYTES : 4 << 20};
     deliver(d->control, message, pr_wire_stream_limit_encode(&limit, message, sizeof(message)));
 }
 
@@ -128,6 +161,13 @@ static void on_message(struct mock_destination *d, struct mock_lane *lane,
         break;
     case PR_WIRE_STREAM_LIMIT:
         offer_room(d);
+        break;
+    case PR_WIRE_STREAM:
+    case PR_WIRE_STREAM_END:
+        on_stream(d, header.type, body, header.body_len);
+        break;
+    case PR_WIRE_RELEASE:
+        on_release(d);
         break;
     case PR_WIRE_EPOCH_END:
         on_epoch_end(d);

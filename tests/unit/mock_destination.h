@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A destination that answers a real source at once, on the thread that posts
- * (tests/unit/mock_lane.h): it agrees to everything, grants every window, completes every write and
- * acknowledges every epoch. A test holds parts of that back, or lets it say something that no
- * destination would.
+ * (tests/unit/mock_lane.h): it agrees to everything, grants every window, completes every write,
+ * acknowledges every epoch, is ready behind the fence and runs the guest when it is released. A
+ * test holds parts of that back, or lets it say something that no destination would.
  */
 #ifndef PR_TESTS_UNIT_MOCK_DESTINATION_H
 #define PR_TESTS_UNIT_MOCK_DESTINATION_H
@@ -17,7 +17,7 @@
 struct mock_destination {
     /* Set before the source connects. */
     struct pr_wire_welcome welcome;
-    bool hold_grants, hold_completions;
+    bool hold_grants, hold_completions, hold_room, hold_ready, hold_running;
     _Atomic bool hold_acks;
     int refuse_lane;                 /* this data lane (from 1) is refused; 0 = none */
     const char *abort_when_refusing; /* said first, if not NULL */
@@ -28,7 +28,9 @@ struct mock_destination {
     struct mock_lane *control, *data[MOCK_LANES];
     uint32_t regions; /* that hello announced */
     uint64_t acked;
-    uint32_t ended; /* lanes that ended epoch acked + 1 */
+    uint32_t ended;  /* lanes that ended epoch acked + 1 */
+    uint64_t marked; /* the fence's epoch; 0 = it did not come yet */
+    bool stream_ended, said_ready;
     pthread_mutex_t lock;
     uint8_t *memory;
     pagerail_source *source;

@@ -50,6 +50,12 @@ void mock_source_stream(struct mock_source *s, uint64_t offset, const void *byte
     ENCODE(s->control, stream, &stream);
 }
 
+void mock_source_end_stream(struct mock_source *s, uint64_t len)
+{
+    struct pr_wire_stream_end end = {len};
+    ENCODE(s->control, stream_end, &end);
+}
+
 void mock_source_end_epoch(struct mock_source *s, unsigned lane, uint64_t epoch)
 {
     struct pr_wire_epoch_end end = {epoch, 0, 0};
@@ -121,7 +127,7 @@ static int on_accept(struct mock_fabric *fabric, pr_admit_fn admit, void *opaque
     return 0;
 }
 
-void mock_source_open(struct mock_source *s, const struct pagerail_options *options)
+void mock_source_prepare(struct mock_source *s)
 {
     *s = (struct mock_source){
         .fabric = mock_fabric_new(),
@@ -147,6 +153,11 @@ void mock_source_open(struct mock_source *s, const struct pagerail_options *opti
         mmap(NULL, MOCK_SOURCE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(s->memory != MAP_FAILED);
     memset(s->memory, 1, MOCK_SOURCE_BYTES);
+}
+
+void mock_source_open(struct mock_source *s, const struct pagerail_options *options)
+{
+    mock_source_prepare(s);
     const struct pagerail_options usual = {
         .size = sizeof(usual), .connect_timeout_ms = 2000, .silence_timeout_ms = 60000};
     assert_int_equal(pagerail_destination_new(options ? options : &usual, &s->destination), 0);
@@ -162,6 +173,11 @@ int mock_source_accept(struct mock_source *s, int timeout_ms)
 void mock_source_close(struct mock_source *s)
 {
     pagerail_destination_free(s->destination);
+    mock_source_release(s);
+}
+
+void mock_source_release(struct mock_source *s)
+{
     mock_fabric_free(s->fabric);
     munmap(s->memory, MOCK_SOURCE_BYTES);
 }

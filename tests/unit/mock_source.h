@@ -43,13 +43,19 @@ struct mock_source {
 
 #define MOCK_SOURCE_BYTES (UINT64_C(1) << 20)
 
-/* Options may be NULL. */
+/* Without a destination: whoever listens at "mock:" next gets this source. */
+void mock_source_prepare(struct mock_source *s);
+
+/* With one. Options may be NULL. */
 void mock_source_open(struct mock_source *s, const struct pagerail_options *options);
 
 /* Lets the destination accept; returns what it returned. */
 int mock_source_accept(struct mock_source *s, int timeout_ms);
 
 void mock_source_close(struct mock_source *s);
+
+/* The same where the destination is the test's own business. */
+void mock_source_release(struct mock_source *s);
 
 /* The usual introduction: hello and one region. */
 void mock_source_introduce(struct mock_source *s);
@@ -60,6 +66,7 @@ void mock_source_say_region(struct mock_source *s);
 void mock_source_want(struct mock_source *s, uint32_t window, uint32_t count);
 void mock_source_drop(struct mock_source *s, uint32_t window);
 void mock_source_stream(struct mock_source *s, uint64_t offset, const void *bytes, uint32_t len);
+void mock_source_end_stream(struct mock_source *s, uint64_t len);
 
 /* On a data lane. */
 void mock_source_end_epoch(struct mock_source *s, unsigned lane, uint64_t epoch);

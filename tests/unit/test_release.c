@@ -27,7 +27,6 @@ static void open_ready(struct mock_destination *d)
     ok(pagerail_source_fence(d->source, &epoch));
     ok(pagerail_source_write_end(d->source));
     ok(pagerail_source_epoch_wait(d->source, epoch, 10000));
-    mock_destination_say(d, PR_WIRE_READY);
     ok(pagerail_source_wait_ready(d->source, 10000));
 }
 
@@ -134,13 +133,6 @@ static void a_release_that_cannot_be_posted_is_not_sent(void **state)
 
 /* ---- afterwards ---- */
 
-static void say_running(struct mock_destination *d)
-{
-    uint8_t message[64];
-    struct pr_wire_running running = {5, 7};
-    mock_deliver(d->control, message, pr_wire_running_encode(&running, message, sizeof(message)));
-}
-
 /* The destination's program may end right after its word: that does not take it back. */
 static void what_was_said_counts_after_the_session_broke(void **state)
 {
@@ -149,7 +141,7 @@ static void what_was_said_counts_after_the_session_broke(void **state)
     struct pagerail_handover handover;
     open_ready(&d);
     ok(pagerail_source_release(d.source));
-    say_running(&d);
+    mock_wait_polled(d.control);
     mock_fail(d.control, -EIO);
     while (pagerail_source_write(d.source, "x", 1) == 0)
         pr_sleep_ms(1);
@@ -168,8 +160,8 @@ static void lanes_may_break_after_the_release(void **state)
     for (int i = 0; i < MOCK_LANES; i++)
         mock_fail(d.data[i], -ECONNRESET);
     pr_sleep_ms(400); /* longer than the grace for lost lanes: a failure would show by now */
-    say_running(&d);
     ok(pagerail_source_wait_running(d.source, 10000, NULL));
+    ok(pagerail_source_epoch_wait(d.source, 1, 0)); /* the session is well */
     mock_destination_close(&d);
 }
 
