@@ -150,8 +150,7 @@ static int prepare(struct pr_verbs_fabric *fabric, struct pr_verbs_lane *lane)
     if (err)
         return err;
     if (rdma_migrate_id(lane->id, lane->channel))
-        return pr_error(errno == EINVAL || errno == ENOENT ? ECONNRESET : errno,
-                        "the peer left while it was connecting: %s", strerror(errno));
+        return pr_error(errno, "cannot take a connection in: %s", strerror(errno));
     err = pr_verbs_device_choose(fabric, lane->id->verbs);
     if (!err)
         err = pr_verbs_lane_equip(lane);
@@ -169,6 +168,17 @@ static int answer(struct pr_verbs_lane *lane, const struct pr_event *cancel)
     return await_peer(lane, cancel);
 }
 
+/* The kernel tells of a peer that leaves before it is accepted by refusing every step, as invalid.
+ * So does this one, which needs nothing else. */
+static int left_meanwhile(struct rdma_cm_id *id, int err)
+{
+    struct ibv_qp_attr attr = {.qp_state = IBV_QPS_INIT};
+    int mask;
+    if (!rdma_init_qp_attr(id, &attr, &mask))
+        return err;
+    return pr_error(ECONNRESET, "the peer left before it was accepted");
+}
+
 /* Makes a lane of an admitted request; the id becomes the lane's or is destroyed. */
 static int take_in(struct pr_verbs_fabric *fabric, struct rdma_cm_id *id,
                    const struct pr_event *cancel, struct pr_lane **out)
@@ -182,10 +192,12 @@ static int take_in(struct pr_verbs_fabric *fabric, struct rdma_cm_id *id,
     }
     lane->id = id;
     err = prepare(fabric, lane);
-    if (err)
+    if (err) {
+        err = left_meanwhile(id, err);
         refuse(id);
-    else
+    } else {
         err = answer(lane, cancel);
+    }
     if (err) {
         pr_verbs_lane_close(&lane->base);
         return err;

@@ -315,6 +315,14 @@ int rdma_accept(struct rdma_cm_id *id, struct rdma_conn_param *param)
     return 0;
 }
 
+int rdma_init_qp_attr(struct rdma_cm_id *id, struct ibv_qp_attr *attr, int *mask)
+{
+    (void)id, (void)mask;
+    assert_int_equal(attr->qp_state, IBV_QPS_INIT);
+    errno = EINVAL;
+    return mock.peer_left ? -1 : 0;
+}
+
 int rdma_notify(struct rdma_cm_id *id, enum ibv_event_type event)
 {
     assert_int_equal(event, IBV_EVENT_COMM_EST);

@@ -36,6 +36,7 @@ struct mock_verbs {
     int route_device; /* the device that connections go over */
     int fail_at;      /* the n-th call from now fails; 0 never */
     int fail_errno;
+    bool peer_left;      /* before its request was accepted */
     bool inline_refused; /* queue pairs with inline data are refused */
     int post_errno;      /* ibv_post_send fails */
     struct ibv_device_attr device_attr;

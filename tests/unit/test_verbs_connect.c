@@ -643,6 +643,26 @@ static void a_peer_leaves_while_it_connects(void **state)
     stage_close(&stage);
 }
 
+/* The kernel refuses each step for a peer that is gone; that is no failure of this host. */
+static void a_peer_has_left_before_it_is_accepted(void **state)
+{
+    (void)state;
+    struct stage stage;
+    struct pr_lane *lane;
+    stage_open(&stage);
+    mock.inline_refused = true; /* so that there is no second try */
+    for (int step = 1; step < 10; step++) {
+        for (unsigned left = 0; left < 2; left++) {
+            knock("x");
+            mock.peer_left = left;
+            mock.fail_errno = EINVAL;
+            mock.fail_at = mock.calls + step;
+            assert_int_equal(stage_accept(&stage, &lane), left ? -ECONNRESET : -EINVAL);
+        }
+    }
+    stage_close(&stage);
+}
+
 /* The peer's last word got lost, but its data arrives. */
 static void data_stands_for_the_last_word(void **state)
 {
@@ -702,6 +722,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_refusal_travels, start, finish),
         cmocka_unit_test_setup_teardown(strangers_are_turned_away, start, finish),
         cmocka_unit_test_setup_teardown(a_peer_leaves_while_it_connects, start, finish),
+        cmocka_unit_test_setup_teardown(a_peer_has_left_before_it_is_accepted, start, finish),
         cmocka_unit_test_setup_teardown(data_stands_for_the_last_word, start, finish),
         cmocka_unit_test_setup_teardown(accepting_ends_in_time, start, finish),
     };
