@@ -19,6 +19,8 @@
  * - pr_lane_fd is an epoll descriptor over completions, connection events and the device's own
  *   events. When the peer ends the connection without a word (power loss) nothing wakes a side that
  *   has nothing under way: the transport's keep-alive is there for that.
+ * - A child of a process that has used this fabric cannot use RDMA itself before it calls exec;
+ *   that is rdma-core's and the kernel's rule.
  * - Looking a name up asks the resolver of the C library, which knows no time limit and no cancel.
  * - pr_listener_accept gives a client that it has admitted a few seconds to finish, whatever its
  *   timeout.
