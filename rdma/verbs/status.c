@@ -29,7 +29,7 @@ static const struct meaning meanings[] = {
     [IBV_WC_REM_INV_REQ_ERR] = {EPROTO, "the other host's device refused a request as malformed or "
                                         "too long: use the same release of pagerail on both hosts"},
     [IBV_WC_REM_ACCESS_ERR] = {EACCES, "the other host's memory is not open to this transfer: its "
-                                       "window was closed, or the key is wrong"},
+                                       "window was closed, its process ended, or the key is wrong"},
     [IBV_WC_REM_OP_ERR] = {EIO, "the other host's device could not carry the request out: look "
                                 "into the kernel's log there"},
     [IBV_WC_RETRY_EXC_ERR] = {ECONNRESET, "the other host does not answer any more: check that it "

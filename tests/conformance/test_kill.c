@@ -276,7 +276,9 @@ static void a_written_one_is_killed(void **state)
             atomic_fetch_add(&killing.writes, 1);
         }
         pr_thread_join(thread);
-        assert_int_equal(lane_until_failed(ends.to), -ECONNRESET);
+        /* A kernel may take the dead one's memory from its device before its connections. */
+        err = lane_until_failed(ends.to);
+        assert_true(err == -ECONNRESET || err == -EACCES);
         assert_killed(killing.pid);
         window_close(&local);
         ends_close(&ends);
