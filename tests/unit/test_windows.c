@@ -162,12 +162,12 @@ static void the_window_idle_for_longest_makes_room(void **state)
         pr_window_release(w[i]);
     }
     pr_window_release(take(&t, 0, 0)); /* used again: now 1 is the oldest */
+    unsigned before = t.changes;
     assert_int_equal(acquire(&t, 0, 4 * W, &fifth), -EAGAIN);
     assert_int_equal(mock_session_dropped(&t.ms), 1);
     assert_int_equal(mock_session_drop(&t.ms, 0).window, 1);
     /* Not asked for before the other one has left. */
     assert_int_equal(mock_session_wanted(&t.ms), 4);
-    unsigned before = t.changes;
     pr_pool_drain(t.ms.session.pool);
     assert_true(t.changes > before);
     assert_int_equal(acquire(&t, 0, 4 * W, &fifth), -EAGAIN);
