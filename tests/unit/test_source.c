@@ -192,6 +192,16 @@ static void acknowledgements_are_only_of_what_was_ended(void **state)
     expect_failure(&d, -EPROTO, "out of order");
 }
 
+/* Until every worker has told its lanes that the epoch is over: no destination can know earlier. */
+static void wait_for_epoch_end(struct mock_destination *d)
+{
+    for (uint32_t i = 0; i < MOCK_LANES; i++) {
+        for (int ms = 0; ms < 10000 && !mock_messages(d->data[i], PR_WIRE_EPOCH_END); ms++)
+            pr_sleep_ms(1);
+        assert_int_equal(mock_messages(d->data[i], PR_WIRE_EPOCH_END), 1);
+    }
+}
+
 static void ready_comes_after_the_fence_and_its_epoch(void **state)
 {
     (void)state;
@@ -202,6 +212,7 @@ static void ready_comes_after_the_fence_and_its_epoch(void **state)
         ok(mock_destination_connect(&d, NULL));
         ok(fenced ? pagerail_source_fence(d.source, NULL)
                   : pagerail_source_epoch_end(d.source, NULL));
+        wait_for_epoch_end(&d);
         if (!fenced)
             mock_destination_ack(&d, 1);
         mock_destination_say(&d, PR_WIRE_READY);
