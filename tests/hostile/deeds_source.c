@@ -409,7 +409,8 @@ static int zeroes_without_end(struct foe *foe)
     for (unsigned i = 0; i < PR_WIRE_MAX_ZERO_RANGES; i++)
         m.zero.range[i] = (struct pr_wire_range){0, 0, foe->region[0].len};
     int err = 0;
-    for (unsigned i = 0; i < 12 && !err; i++)
+    unsigned messages = foe->region[0].len < UINT64_C(16) << 20 ? 12 : 60;
+    for (unsigned i = 0; i < messages && !err; i++)
         err = foe_shout_message(foe, 1, PR_WIRE_ZERO, &m);
     foe->left = true;
     return err;

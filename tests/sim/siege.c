@@ -42,7 +42,7 @@ static void look(struct foe *foe)
         return;
     if (!siege->strike_ns) {
         siege->strike_ns = world_now_ns(siege->world);
-        siege->vmm.pause_ns = 1000000; /* a long wait needs few steps */
+        siege->vmm.pause_ns = 5000000; /* a long wait needs few steps */
     }
     if (!foe->floods)
         return;
