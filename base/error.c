@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef pr_error /* the analyzer's */
+
 static _Thread_local char message[PAGERAIL_ERROR_MAX];
 
 int pr_error(int err, const char *format, ...)

@@ -16,6 +16,17 @@ int pr_error(int err, const char *format, ...) __attribute__((format(printf, 2, 
 /* Puts "context: " in front of the recorded sentence and returns err (negative) unchanged. */
 int pr_error_prefix(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+#ifdef __clang_analyzer__
+/* What the implementation promises, for an analyzer that does not see it: never a success. */
+static inline int pr_error_never_success(int err)
+{
+    if (err >= 0)
+        __builtin_unreachable();
+    return err;
+}
+#define pr_error(err, ...) pr_error_never_success((pr_error)(err, __VA_ARGS__))
+#endif
+
 /* The calling thread's sentence; "" when there is none. */
 const char *pr_error_message(void);
 

@@ -125,8 +125,9 @@ void pr_pool_submit(struct pr_pool *pool, struct pr_job *job)
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* The lock orders what the jobs did before what the caller does now: a poll alone does not. */
-static bool idle_now(struct pr_pool *pool)
+/* The lock orders what the jobs did before what the caller does next; the event alone orders
+ * nothing that a sanitizer can see. */
+static bool is_idle(struct pr_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     bool idle = !pool->running && !pool->first;
@@ -136,9 +137,8 @@ static bool idle_now(struct pr_pool *pool)
 
 void pr_pool_drain(struct pr_pool *pool)
 {
-    do {
+    while (!is_idle(pool))
         pr_event_wait(&pool->idle, PR_NEVER);
-    } while (!idle_now(pool));
 }
 
 /* One pr_pool_each call: its jobs draw indices from `next` until none is left. */

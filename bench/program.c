@@ -7,9 +7,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct options {
     const char *json;
+    const char *only;
     unsigned pairs; /* 0: each ratio's own */
     bool absolute;
 };
@@ -17,7 +19,8 @@ struct options {
 static int usage(const char *program)
 {
     fprintf(stderr,
-            "usage: %s [--json FILE] [--pairs N] [--absolute [--benchmark_filter=REGEX ...]]\n"
+            "usage: %s [--json FILE] [--only TEXT] [--pairs N] [--absolute "
+            "[--benchmark_filter=REGEX ...]]\n"
             "Measures ratios against references; --absolute adds plain figures.\n",
             program);
     return 2;
@@ -39,6 +42,7 @@ static int parse(int argc, char **argv, struct options *out)
 {
     static const struct option known[] = {
         {"json", required_argument, NULL, 'j'},
+        {"only", required_argument, NULL, 'o'},
         {"pairs", required_argument, NULL, 'p'},
         {"absolute", no_argument, NULL, 'a'},
         {0},
@@ -48,6 +52,8 @@ static int parse(int argc, char **argv, struct options *out)
     while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
         if (c == 'j')
             out->json = optarg;
+        else if (c == 'o')
+            out->only = optarg;
         else if (c == 'p')
             wrong |= !parse_pairs(optarg, &out->pairs);
         else if (c == 'a')
@@ -58,20 +64,51 @@ static int parse(int argc, char **argv, struct options *out)
     return optind == argc && !wrong ? 0 : usage(argv[0]);
 }
 
-int pr_bench_program(int argc, char **argv, const struct pr_ratio *ratios, unsigned count)
+static bool is_wanted(const struct options *options, const char *name)
+{
+    return !options->only || strstr(name, options->only);
+}
+
+static struct json_object *run_ratios(const struct options *options,
+                                      const struct pr_bench_tables *tables)
+{
+    struct json_object *all = json_object_new_array();
+    for (unsigned i = 0; i < tables->ratio_count; i++) {
+        struct pr_ratio_result result;
+        if (!is_wanted(options, tables->ratios[i].name))
+            continue;
+        pr_ratio_measure(&tables->ratios[i], options->pairs, &result);
+        pr_ratio_print(&result);
+        json_object_array_add(all, pr_ratio_to_json(&result));
+    }
+    return all;
+}
+
+static struct json_object *run_figures(const struct options *options,
+                                       const struct pr_bench_tables *tables)
+{
+    struct json_object *all = json_object_new_array();
+    for (unsigned i = 0; i < tables->figure_count; i++) {
+        struct pr_figure_result result;
+        if (!is_wanted(options, tables->figures[i].name))
+            continue;
+        pr_figure_measure(&tables->figures[i], &result);
+        pr_figure_print(&result);
+        json_object_array_add(all, pr_figure_to_json(&result));
+    }
+    return all;
+}
+
+int pr_bench_program(int argc, char **argv, const struct pr_bench_tables *tables)
 {
     struct options options = {0};
     pr_bench_options(&argc, argv); /* takes its own out first */
     int status = parse(argc, argv, &options);
     if (status)
         return status;
-    struct json_object *all = json_object_new_array();
-    for (unsigned i = 0; i < count; i++) {
-        struct pr_ratio_result result;
-        pr_ratio_measure(&ratios[i], options.pairs, &result);
-        pr_ratio_print(&result);
-        json_object_array_add(all, pr_ratio_to_json(&result));
-    }
+    struct json_object *all = json_object_new_object();
+    json_object_object_add(all, "ratios", run_ratios(&options, tables));
+    json_object_object_add(all, "figures", run_figures(&options, tables));
     if (options.json && json_object_to_file_ext(options.json, all, JSON_C_TO_STRING_PRETTY)) {
         fprintf(stderr, "%s", json_util_get_last_err());
         status = 2;

@@ -2,9 +2,9 @@
 #include "bench/ratio.h"
 
 #include "base/runtime.h"
+#include "bench/median.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 static uint64_t clock_ns(const struct pr_ratio *ratio)
@@ -27,23 +27,11 @@ static double turn_ns(const struct pr_ratio *ratio, const struct pr_ratio_side *
     return ns ? (double)ns : 1; /* a clock too coarse must not divide by zero */
 }
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median_of(double *values, unsigned count)
-{
-    qsort(values, count, sizeof(*values), compare);
-    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
 void pr_ratio_measure(const struct pr_ratio *ratio, unsigned pairs, struct pr_ratio_result *out)
 {
     double ours[PR_RATIO_MAX_PAIRS], reference[PR_RATIO_MAX_PAIRS], ratios[PR_RATIO_MAX_PAIRS];
     if (!pairs)
-        pairs = ratio->pairs;
+        pairs = ratio->pairs ? ratio->pairs : 1; /* the median of none does not exist */
     if (pairs > PR_RATIO_MAX_PAIRS)
         pairs = PR_RATIO_MAX_PAIRS;
     turn_ns(ratio, &ratio->ours); /* warm up: page tables, clock speed, chosen variants */
@@ -61,9 +49,9 @@ void pr_ratio_measure(const struct pr_ratio *ratio, unsigned pairs, struct pr_ra
     *out = (struct pr_ratio_result){
         .ratio = ratio,
         .pairs = pairs,
-        .median = median_of(ratios, pairs), /* sorts: min and max are the ends */
-        .ours_Bps = giga / median_of(ours, pairs),
-        .reference_Bps = giga / median_of(reference, pairs),
+        .median = pr_median(ratios, pairs), /* sorts: min and max are the ends */
+        .ours_Bps = giga / pr_median(ours, pairs),
+        .reference_Bps = giga / pr_median(reference, pairs),
     };
     out->min = ratios[0];
     out->max = ratios[pairs - 1];

@@ -2,6 +2,7 @@
 #include "cli/outcome.h"
 
 #include "base/error.h"
+#include "cli/json.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -96,9 +97,10 @@ static void put(struct json_object *to, const char *key, struct json_object *val
     json_object_object_add(to, key, value);
 }
 
+/* Known when not empty. */
 static void put_text(struct json_object *to, const char *key, const char *text)
 {
-    put(to, key, text && *text ? json_object_new_string(text) : NULL);
+    pr_json_add_text(to, key, *text ? text : NULL);
 }
 
 /* Milliseconds and the like: three decimals are plenty. */
@@ -109,12 +111,7 @@ static void put_real(struct json_object *to, const char *key, double value)
     put(to, key, isnan(value) ? NULL : json_object_new_double_s(value, text));
 }
 
-static void put_count(struct json_object *to, const char *key, uint64_t value)
-{
-    put(to, key, json_object_new_uint64(value));
-}
-
-static void put_maybe_count(struct json_object *to, const char *key, double value)
+static void put_count(struct json_object *to, const char *key, double value)
 {
     put(to, key, isnan(value) ? NULL : json_object_new_uint64((uint64_t)value));
 }
@@ -127,16 +124,16 @@ static double ms(uint64_t ns)
 static struct json_object *round_object(const struct pagerail_round *round)
 {
     struct json_object *object = json_object_new_object();
-    put_count(object, "bytes", round->bytes);
-    put_count(object, "pages", round->pages);
-    put_count(object, "zero_pages", round->zero_pages);
+    pr_json_add_u64(object, "bytes", round->bytes);
+    pr_json_add_u64(object, "pages", round->pages);
+    pr_json_add_u64(object, "zero_pages", round->zero_pages);
     put_real(object, "duration_ms", ms(round->duration_ns));
-    put_count(object, "bandwidth_Bps", round->bandwidth_Bps);
-    put_count(object, "dirty_bytes", round->dirty_bytes);
-    put_count(object, "dirty_rate_Bps", round->dirty_rate_Bps);
+    pr_json_add_u64(object, "bandwidth_Bps", round->bandwidth_Bps);
+    pr_json_add_u64(object, "dirty_bytes", round->dirty_bytes);
+    pr_json_add_u64(object, "dirty_rate_Bps", round->dirty_rate_Bps);
     put_real(object, "predicted_downtime_ms",
              round->predicted_downtime_ns == UINT64_MAX ? NAN : ms(round->predicted_downtime_ns));
-    put_count(object, "throttle_percent", round->throttle_percent);
+    pr_json_add_u64(object, "throttle_percent", round->throttle_percent);
     return object;
 }
 
@@ -156,23 +153,23 @@ static struct json_object *downtime_object(const struct pagerail_downtime *downt
     put_real(object, "copy_ms", ms(downtime->copy_ns));
     put_real(object, "state_ms", ms(downtime->state_ns));
     put_real(object, "resume_ms", ms(downtime->resume_ns));
-    put_count(object, "bytes", downtime->bytes);
+    pr_json_add_u64(object, "bytes", downtime->bytes);
     return object;
 }
 
 static struct json_object *guest_object(const struct pr_outcome *outcome)
 {
     struct json_object *object = json_object_new_object();
-    put_count(object, "size_bytes", outcome->len_bytes);
-    put_count(object, "page_bytes", outcome->page_bytes);
+    pr_json_add_u64(object, "size_bytes", outcome->len_bytes);
+    pr_json_add_u64(object, "page_bytes", outcome->page_bytes);
     if (!outcome->plan_known)
         return object;
     const struct pr_guest_plan *plan = &outcome->plan;
     put_text(object, "pattern", pr_guest_pattern_name(plan->pattern));
     put_text(object, "fill", pr_guest_fill_name(plan->fill));
-    put_count(object, "threads", plan->threads);
-    put_count(object, "dirty_Bps", plan->rate_Bps);
-    put_count(object, "seed", plan->seed);
+    pr_json_add_u64(object, "threads", plan->threads);
+    pr_json_add_u64(object, "dirty_Bps", plan->rate_Bps);
+    pr_json_add_u64(object, "seed", plan->seed);
     put_text(object, "tracking", outcome->tracking);
     return object;
 }
@@ -180,8 +177,8 @@ static struct json_object *guest_object(const struct pr_outcome *outcome)
 static struct json_object *side_object(const struct pr_outcome_side *side)
 {
     struct json_object *object = json_object_new_object();
-    put_maybe_count(object, "page_writes", side->writes);
-    put_maybe_count(object, "wrong_pages", side->wrong_pages);
+    put_count(object, "page_writes", side->writes);
+    put_count(object, "wrong_pages", side->wrong_pages);
     put_real(object, "largest_gap_ms", side->largest_gap_ms);
     return object;
 }
@@ -201,10 +198,10 @@ static struct json_object *whole_object(const struct pr_outcome *outcome)
     put_real(object, "downtime_ms", outcome->downtime_ms);
     put_real(object, "downtime_guest_ms", outcome->downtime_guest_ms);
     put(object, "downtime", outcome->downtime_known ? downtime_object(&outcome->downtime) : NULL);
-    put_maybe_count(object, "bytes_sent", outcome->bytes_sent);
-    put_maybe_count(object, "pages_sent", outcome->pages_sent);
-    put_maybe_count(object, "zero_pages", outcome->zero_pages);
-    put_maybe_count(object, "lanes", outcome->lanes);
+    put_count(object, "bytes_sent", outcome->bytes_sent);
+    put_count(object, "pages_sent", outcome->pages_sent);
+    put_count(object, "zero_pages", outcome->zero_pages);
+    put_count(object, "lanes", outcome->lanes);
     put_real(object, "rtt_us", outcome->rtt_us);
     put_real(object, "cpu_s_source", outcome->source.cpu_s);
     put_real(object, "cpu_s_destination", outcome->destination.cpu_s);

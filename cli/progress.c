@@ -88,13 +88,11 @@ static void show_bar(struct pr_progress *progress, const struct pagerail_progres
 
 static void show_line(struct pr_progress *progress, const struct pagerail_progress *now)
 {
-    char text[PR_SIZE_TEXT_MAX];
-    if (now->phase == PAGERAIL_PHASE_SWITCHOVER && now->round)
-        fprintf(progress->to, "phase: %s after %u rounds, %s left\n",
-                pagerail_phase_name(now->phase), now->round,
-                pr_size_text(now->remaining_bytes, text));
-    else
-        fprintf(progress->to, "phase: %s\n", pagerail_phase_name(now->phase));
+    fprintf(progress->to, "phase: %s", pagerail_phase_name(now->phase));
+    if (now->phase == PAGERAIL_PHASE_SWITCHOVER && now->predicted_downtime_ns != UINT64_MAX)
+        fprintf(progress->to, " after %u rounds, predicted downtime %" PRIu64 " ms", now->round - 1,
+                now->predicted_downtime_ns / 1000000);
+    fputc('\n', progress->to);
 }
 
 void pr_progress_show(struct pr_progress *progress, const struct pagerail_progress *now)

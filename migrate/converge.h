@@ -2,14 +2,14 @@
 /*
  * After each round: go on, slow the guest, switch over, or give up? Pure: numbers in, verdict out.
  *
- * Predicted downtime = stop + last read of the dirty log + remaining bytes / completed bandwidth +
- * fence and hand-over round trips + device state + resume, each term as measured in this migration
- * as soon as it was (docs/architecture.md, "The switchover budget").
+ * Predicted downtime = last read of the dirty log + remaining bytes / completed bandwidth + the
+ * round trips of fence and hand-over, each as measured in this migration. Stop, device state and
+ * resume happen once and cannot be measured before (docs/architecture.md, "The switchover budget").
  *
  * A prediction is held against half of the budget as long as rounds still shrink: the other half is
- * for what a prediction cannot know (a busy processor, a burst of writes between the last look and
- * the stop). When they stop shrinking the whole budget counts, then the guest is slowed, a fifth of
- * its time more each round, and then the user's choice for a stall applies.
+ * for those, and for what no prediction can know (a busy processor, a burst of writes between the
+ * last look and the stop). When rounds stop shrinking the whole budget counts, then the guest is
+ * slowed, a fifth of its time more each round, and then the user's choice for a stall applies.
  *
  * To slow the guest takes evidence. The first round is none: it pays for first touches on both
  * sides, and however long it took, a guest that writes all of its memory in that time leaves as

@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "base/runtime.h"
 #include "migrate/migration.h"
-#include "transport/source.h"
 
 #include <errno.h>
 
@@ -20,7 +19,6 @@ static void close_books(struct pagerail_migration *m)
 int pr_finish_confirm(struct pagerail_migration *m)
 {
     uint64_t released = pr_now_ns();
-    pr_source_set_patience(m->source, 0);
     int err = pagerail_source_wait_running(m->source, CONFIRM_MS, &m->handover);
     m->downtime.resume_ns = pr_now_ns() - released;
     m->downtime.total_ns = pr_now_ns() - m->stop_began_ns;

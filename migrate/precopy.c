@@ -11,6 +11,7 @@
 #include "base/runtime.h"
 #include "migrate/migration.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -173,6 +174,7 @@ static int stalled(struct pagerail_migration *m)
 
 static int throttle(struct pagerail_migration *m)
 {
+    assert(m->ops.throttle); /* without it the limit is 0 and converge never asks */
     m->throttle_percent =
         pr_converge_throttle(m->throttle_percent, m->options.max_throttle_percent);
     int err = pr_callback_result("throttle", m->ops.throttle(m->vmm.opaque, m->throttle_percent));

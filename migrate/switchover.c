@@ -16,10 +16,11 @@ static uint64_t patience(const struct pagerail_migration *m)
     return m->stop_began_ns + (uint64_t)m->options.switchover_timeout_ms * 1000000;
 }
 
-/* A wait that was too long becomes a sentence. */
+/* A wait that was too long becomes a sentence, whether it had its own limit or the session's. */
 static int in_time(const struct pagerail_migration *m, int err)
 {
-    if (err != -EAGAIN && err != -ETIME)
+    bool late = err == -ETIMEDOUT && pr_deadline_left_ms(patience(m)) == 0;
+    if (err != -EAGAIN && !late)
         return err;
     return pr_error(ETIMEDOUT,
                     "the destination was not ready %u ms after the guest was stopped: raise "
@@ -30,7 +31,7 @@ static int in_time(const struct pagerail_migration *m, int err)
 int pr_switchover_stop(struct pagerail_migration *m)
 {
     m->stop_began_ns = pr_now_ns();
-    pr_source_set_patience(m->source, patience(m));
+    pagerail_source_set_deadline(m->source, (int)m->options.switchover_timeout_ms);
     m->stopped = true; /* also when stop fails half-way: the guest must then be resumed */
     int err = pr_callback_result("stop", m->ops.stop(m->vmm.opaque));
     m->downtime.stop_ns = pr_now_ns() - m->stop_began_ns;
@@ -70,10 +71,8 @@ static int wait_until_ready(struct pagerail_migration *m)
 int pr_switchover_state(struct pagerail_migration *m)
 {
     int err = m->ops.save(m->vmm.opaque, m);
-    if (err < 0) {
-        err = pr_stream_callback_result(m, "save", err);
-        return err == -ETIME ? in_time(m, err) : err;
-    }
+    if (err < 0)
+        return in_time(m, pr_stream_callback_result(m, "save", err));
     err = wait_until_ready(m);
     return err ? in_time(m, err) : PR_STATE_RELEASE;
 }

@@ -28,7 +28,7 @@ struct pr_appliers {
     struct pr_inlet *inlets;
     uint32_t inlet_count;
     struct pr_applier *threads;
-    uint32_t count;
+    _Atomic uint32_t count; /* of threads */
     pthread_mutex_t lock;
     uint32_t arrived;              /* lanes that have ended epoch complete + 1 */
     uint64_t ack_ticket;           /* of the last acknowledgement */

@@ -99,7 +99,7 @@ static int on_bye(struct pr_session *session, const void *body, uint32_t len)
         return err;
     /* Before the hand-over a session ends by abort. Taken for an end in good order, a bye would
      * hide the loss of lanes that are still needed. */
-    if (!session->committed || atomic_exchange(&session->bye, true))
+    if (!atomic_load(&session->handed_over) || atomic_exchange(&session->bye, true))
         return pr_error(EPROTO, "%s said bye out of turn", session->peer_name);
     pr_session_notify(session);
     return 0;

@@ -86,10 +86,15 @@ void pr_crew_wake(struct pr_crew *crew)
         pr_worker_wake(&crew->workers[i]);
 }
 
-void pr_crew_epoch_acked(struct pr_crew *crew, uint64_t epoch)
+int pr_crew_epoch_acked(struct pr_crew *crew, uint64_t epoch)
 {
+    /* No worker is more than one epoch ahead of another, so the sum tells of all. */
+    uint64_t closed = atomic_load(&crew->work.closings) / crew->count;
+    if (epoch != atomic_load(&crew->work.acked_epoch) + 1 || epoch > closed)
+        return pr_error(EPROTO, "the destination acknowledged epochs out of order");
     atomic_store(&crew->work.acked_epoch, epoch);
     pr_crew_wake(crew);
+    return 0;
 }
 
 struct push {
@@ -110,10 +115,24 @@ static bool push_to_any(void *opaque)
     return false;
 }
 
+/* Tries first: the caller rarely has to wait, and then the workers need not tell it of places. */
+static int push_or_wait(struct pr_crew *crew, bool (*push)(void *arg), void *arg)
+{
+    struct pr_work *work = &crew->work;
+    int err = pr_session_failed(work->session);
+    if (err || push(arg))
+        return err;
+    atomic_store(&work->crowded, true);
+    atomic_thread_fence(memory_order_seq_cst);
+    err = pr_session_wait(work->session, push, arg, PR_NEVER);
+    atomic_store(&work->crowded, false);
+    return err;
+}
+
 int pr_crew_push(struct pr_crew *crew, const struct pr_chunk *chunk)
 {
     struct push push = {crew, chunk};
-    return pr_session_wait(crew->work.session, push_to_any, &push, PR_NEVER);
+    return push_or_wait(crew, push_to_any, &push);
 }
 
 struct push_one {
@@ -133,7 +152,7 @@ int pr_crew_epoch_end(struct pr_crew *crew, uint64_t epoch)
     int err = 0;
     for (uint32_t i = 0; i < crew->count && !err; i++) {
         struct push_one push = {&crew->workers[i], &chunk};
-        err = pr_session_wait(crew->work.session, push_to_one, &push, PR_NEVER);
+        err = push_or_wait(crew, push_to_one, &push);
     }
     return err;
 }

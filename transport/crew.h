@@ -34,8 +34,8 @@ void pr_crew_close(struct pr_crew *crew);
  * failed. */
 void pr_crew_wake(struct pr_crew *crew);
 
-/* Control thread. */
-void pr_crew_epoch_acked(struct pr_crew *crew, uint64_t epoch);
+/* Control thread. -EPROTO unless it is the oldest epoch without one, and ended on every lane. */
+int pr_crew_epoch_acked(struct pr_crew *crew, uint64_t epoch);
 
 /* Caller's thread. Hands out one chunk; waits while every ring is full. */
 int pr_crew_push(struct pr_crew *crew, const struct pr_chunk *chunk);

@@ -51,6 +51,7 @@ static int on_release(struct pagerail_destination *d, const void *body, uint32_t
     if (!atomic_load(&d->ready) || atomic_load(&d->released))
         return pr_error(EPROTO, "the source released a guest that this side was not ready for");
     d->released_ns = pr_now_ns();
+    atomic_store(&d->session.handed_over, true);
     atomic_store(&d->released, true);
     pr_session_notify(&d->session);
     return 0;
@@ -284,7 +285,7 @@ PAGERAIL_API int pagerail_destination_write(pagerail_destination *d, const void 
 {
     if (!d->running)
         return pr_error(EINVAL, "a report follows pagerail_destination_running");
-    return pr_session_write(&d->session, bytes, len);
+    return pr_session_write(&d->session, bytes, len, (int)d->session.options.silence_timeout_ms);
 }
 
 PAGERAIL_API int pagerail_destination_write_end(pagerail_destination *d)

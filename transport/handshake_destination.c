@@ -266,18 +266,28 @@ static int converse(struct asking *asking, struct pr_listener *listener)
     return err ? err : accept_lanes(asking, listener);
 }
 
+/* The first, the second, the fourth...: a crowd shall not fill the log. */
+static void note_stranger(unsigned number)
+{
+    if (number & (number - 1))
+        return;
+    pr_log_warn("turned somebody away who is no source (number %u): %s", number,
+                pr_error_message());
+}
+
 /* Who knocks wrongly is told why, by the fabric, and the wait goes on: a port scan, or a source of
  * another version, must not end it. */
 static int first_contact(struct pr_session *session, struct pr_listener *listener, int timeout_ms)
 {
     uint64_t deadline = pr_deadline_after_ms(timeout_ms);
+    unsigned strangers = 0;
     struct pr_lane *control;
     int err;
     do {
         err = pr_listener_accept(listener, pr_deadline_left_ms(deadline), &session->cancel,
                                  admit_control, NULL, &control);
         if (was_a_stranger(err))
-            pr_log_warn("turned somebody away who is no source: %s", pr_error_message());
+            note_stranger(++strangers);
     } while (was_a_stranger(err) && !pr_session_failed(session) && pr_deadline_left_ms(deadline));
     if (pr_session_failed(session)) {
         if (!err)

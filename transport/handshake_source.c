@@ -62,8 +62,7 @@ static bool was_offered(const struct pr_session *session, const struct pr_wire_w
     return welcome->version >= PR_WIRE_VERSION_MIN && welcome->version <= PR_WIRE_VERSION &&
            !(welcome->features & ~PR_WIRE_FEATURES) &&
            welcome->window_bytes <= session->window_bytes && welcome->rails == 1 &&
-           welcome->rail[0].lanes <= wanted_lanes(session) &&
-           (!welcome->pin_bytes || welcome->pin_bytes >= welcome->window_bytes);
+           welcome->rail[0].lanes <= wanted_lanes(session);
 }
 
 static int on_welcome(struct answer *answer, const void *body, uint32_t len)
@@ -75,6 +74,8 @@ static int on_welcome(struct answer *answer, const void *body, uint32_t len)
         return err;
     if (answer->welcomed || !was_offered(session, welcome))
         return pr_error(EPROTO, "the destination agreed to something that was not offered");
+    if (welcome->pin_bytes && welcome->pin_bytes < welcome->window_bytes)
+        return pr_error(EPROTO, "the destination's pin budget does not hold a single window");
     err = pr_regions_check_windows(&session->regions, welcome->window_bytes);
     if (err)
         return err;

@@ -9,6 +9,7 @@ int pr_session_open(struct pr_session *session, const struct pagerail_options *o
 {
     session->wake = session->changed = session->cancel = (struct pr_event)PR_EVENT_CLOSED;
     session->failure = (struct pr_failure)PR_FAILURE_INIT;
+    session->deadline_ns = PR_NEVER;
     session->lane_loss = (struct pr_failure)PR_FAILURE_INIT;
     pthread_mutex_init(&session->lock, NULL);
     pr_stream_in_open(&session->in);
@@ -100,16 +101,26 @@ static int wait_for(struct pr_session *session, bool (*condition)(void *arg), vo
     }
 }
 
+/* The session's deadline is for waits that have none of their own, and ends with the commitment. */
+static uint64_t last_resort_ns(struct pr_session *session, uint64_t deadline_ns)
+{
+    bool applies = deadline_ns == PR_NEVER && session->deadline_ns && !session->committed;
+    return applies ? session->deadline_ns : deadline_ns;
+}
+
 int pr_session_wait(struct pr_session *session, bool (*condition)(void *arg), void *arg,
                     uint64_t deadline_ns)
 {
-    uint64_t limit_ns = session->patience_ns ? session->patience_ns : PR_NEVER;
+    uint64_t limit_ns = last_resort_ns(session, deadline_ns);
     atomic_store(&session->waiting, true);
-    int err = wait_for(session, condition, arg, deadline_ns < limit_ns ? deadline_ns : limit_ns);
+    int err = wait_for(session, condition, arg, limit_ns);
     atomic_store(&session->waiting, false);
-    if (err == -EAGAIN && limit_ns < deadline_ns)
-        err = pr_session_fail(session, pr_error(ETIME, "%s took longer than this side would wait",
-                                                session->peer_name));
+    if (err == -EAGAIN && limit_ns != deadline_ns)
+        err = pr_session_fail(session,
+                              pr_error(ETIMEDOUT,
+                                       "%s did not take in what it was sent within the time that "
+                                       "was set for it",
+                                       session->peer_name));
     return err;
 }
 
@@ -127,7 +138,7 @@ struct writing {
     ssize_t err;
 };
 
-static bool written(void *opaque)
+static bool write_some(void *opaque)
 {
     struct writing *w = opaque;
     ssize_t taken = pr_stream_write(&w->session->out, &w->session->control, w->bytes, w->left);
@@ -137,13 +148,20 @@ static bool written(void *opaque)
     }
     w->bytes += taken;
     w->left -= (size_t)taken;
-    return !w->left;
+    return taken > 0 || !w->left;
 }
 
-int pr_session_write(struct pr_session *session, const void *bytes, size_t len)
+int pr_session_write(struct pr_session *session, const void *bytes, size_t len, int stall_ms)
 {
     struct writing w = {session, bytes, len, 0};
-    int err = pr_session_wait(session, written, &w, PR_NEVER);
+    int err;
+    do
+        err = pr_session_wait(session, write_some, &w,
+                              stall_ms < 0 ? PR_NEVER : pr_deadline_after_ms(stall_ms));
+    while (!err && !w.err && w.left);
+    if (err == -EAGAIN)
+        return pr_error(ETIMEDOUT, "%s has taken nothing in for %d ms", session->peer_name,
+                        stall_ms);
     if (err || !w.err)
         return err;
     err = pr_session_failed(session); /* says more than that nothing can be queued */

@@ -37,7 +37,7 @@ struct pr_session {
     struct pr_event wake;    /* the control thread's */
     struct pr_event changed; /* the caller's: raise it through pr_session_notify */
     _Atomic bool waiting;    /* the caller looks at its condition or sleeps */
-    uint64_t patience_ns;    /* caller's: until then its waits may last; 0 = without limit */
+    uint64_t deadline_ns;    /* caller's: for its waits without a limit of their own; 0 = none */
     struct pr_event cancel;  /* raised by abort: ends blocking fabric calls */
     _Atomic bool closing;    /* the caller wants the control thread to end */
     _Atomic bool control_over;
@@ -45,13 +45,14 @@ struct pr_session {
     struct pr_failure failure;
     struct pr_failure lane_loss; /* see pr_session_lane_lost */
     _Atomic uint64_t lane_lost_ns;
-    pthread_mutex_t lock;   /* decides between abort and the point of no return */
-    _Atomic bool committed; /* past it: abort is too late */
+    pthread_mutex_t lock;     /* decides between abort and the point of no return */
+    _Atomic bool committed;   /* past it: abort is too late */
+    _Atomic bool handed_over; /* the guest is the destination's, as far as this side knows */
 
     struct pr_stream_out out;
     struct pr_stream_in in;
-    _Atomic bool bye; /* the peer said it is done */
-    uint64_t pinged_ns;
+    _Atomic bool bye;   /* the peer said it is done */
+    uint64_t pinged_ns; /* 0: never */
     _Atomic uint64_t rtt_ns;
     _Atomic uint64_t control_cpu_ns;
 
@@ -106,8 +107,9 @@ int pr_session_commit(struct pr_session *session);
 
 /*
  * The caller's thread waits until condition(arg) holds.
- * RETURN VALUE: 0 it holds; -EAGAIN the deadline passed; -ETIME patience_ns passed; -ECONNRESET the
- * peer ended the session in good order before it could hold; else the session's failure.
+ * RETURN VALUE: 0 it holds; -EAGAIN the deadline passed; -ETIMEDOUT a wait without a limit of its
+ * own went past the session's deadline_ns, which fails the session; -ECONNRESET the peer ended the
+ * session in good order before it could hold; else the session's failure.
  */
 int pr_session_wait(struct pr_session *session, bool (*condition)(void *arg), void *arg,
                     uint64_t deadline_ns);
@@ -117,8 +119,9 @@ int pr_session_wait(struct pr_session *session, bool (*condition)(void *arg), vo
 int pr_session_pump_until(struct pr_session *session, bool (*done)(void *arg), void *arg,
                           uint64_t deadline_ns);
 
-/* The stream, with waiting. */
-int pr_session_write(struct pr_session *session, const void *bytes, size_t len);
+/* The stream, with waiting. stall_ms: -ETIMEDOUT when the peer takes nothing in for so long; -1 =
+ * no limit. */
+int pr_session_write(struct pr_session *session, const void *bytes, size_t len, int stall_ms);
 ssize_t pr_session_read(struct pr_session *session, void *to, size_t size, uint64_t deadline_ns);
 
 /* Queues a message without a body on the control channel. */

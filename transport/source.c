@@ -30,13 +30,10 @@ static int on_epoch_ack(struct pagerail_source *source, const void *body, uint32
     int err = pr_wire_epoch_ack_decode(&ack, body, len);
     if (err)
         return err;
-    if (ack.epoch != atomic_load(&source->crew.work.acked_epoch) + 1 ||
-        ack.epoch > atomic_load(&source->epochs))
-        return pr_error(EPROTO, "the destination acknowledged epochs out of order");
     atomic_store(&source->acked_ns, pr_now_ns());
-    pr_crew_epoch_acked(&source->crew, ack.epoch);
+    err = pr_crew_epoch_acked(&source->crew, ack.epoch);
     pr_session_notify(&source->session);
-    return 0;
+    return err;
 }
 
 static int on_grant(struct pagerail_source *source, const void *body, uint32_t len)
@@ -214,10 +211,15 @@ int pr_source_check(struct pagerail_source *source)
     return err;
 }
 
+PAGERAIL_API void pagerail_source_set_deadline(pagerail_source *source, int timeout_ms)
+{
+    source->session.deadline_ns = timeout_ms < 0 ? 0 : pr_deadline_after_ms(timeout_ms);
+}
+
 PAGERAIL_API int pagerail_source_write(pagerail_source *source, const void *bytes, size_t len)
 {
     int err = pr_source_check(source);
-    return err ? err : pr_session_write(&source->session, bytes, len);
+    return err ? err : pr_session_write(&source->session, bytes, len, -1);
 }
 
 PAGERAIL_API int pagerail_source_write_end(pagerail_source *source)
@@ -260,9 +262,14 @@ static int release(struct pr_session *session)
     struct release release = {.session = session};
     int err = pr_session_send_empty(session, PR_WIRE_RELEASE, &release.ticket);
     if (!err)
-        err = pr_session_wait(session, release_posted, &release, PR_NEVER);
+        err = pr_session_wait(session, release_posted, &release,
+                              pr_deadline_after_ms(session->options.silence_timeout_ms));
     if (!err)
         return 0;
+    if (err == -EAGAIN)
+        err = pr_session_fail(
+            session, pr_error(ETIMEDOUT, "the destination had no room for the release for %u ms",
+                              session->options.silence_timeout_ms));
     pr_session_stop(session); /* nothing is posted any more */
     if (release.ticket && release_posted(&release))
         return 0;
@@ -278,8 +285,10 @@ PAGERAIL_API int pagerail_source_release(pagerail_source *source)
         err = pr_error(EINVAL, "the destination is not ready to run the guest");
     if (!err)
         err = pr_session_commit(&source->session);
-    if (!err)
+    if (!err) {
+        atomic_store(&source->session.handed_over, true);
         err = release(&source->session);
+    }
     source->released = !err;
     return err;
 }
@@ -304,11 +313,6 @@ PAGERAIL_API ssize_t pagerail_source_read(pagerail_source *source, void *to, siz
     if (!source->connected)
         return pr_error(EINVAL, "the session is not connected");
     return pr_session_read(&source->session, to, size, pr_deadline_after_ms(timeout_ms));
-}
-
-void pr_source_set_patience(pagerail_source *source, uint64_t deadline_ns)
-{
-    source->session.patience_ns = deadline_ns;
 }
 
 uint64_t pr_source_acked_ns(pagerail_source *source)
@@ -343,7 +347,7 @@ PAGERAIL_API void pagerail_source_free(pagerail_source *source)
     }
     pr_session_stop(session);
     pr_crew_stop(&source->crew);
-    pr_pool_drain(session->pool);
+    pr_pool_drain(session->pool); /* the last registrations, which wake the crew */
     pr_crew_close(&source->crew);
     pr_windows_close(&source->windows);
     close_written(source);

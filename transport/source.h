@@ -34,14 +34,6 @@ struct pagerail_source {
 /* 0 when the session is connected and well, else its failure or -EINVAL. */
 int pr_source_check(pagerail_source *source);
 
-/*
- * From now on no call of this session waits beyond the deadline (base/runtime.h): it fails with
- * -ETIME, and the session with it, for what it was doing is half done. 0 takes the limit away. For
- * the time in which the guest stands still.
- * THREAD-SAFETY: the session's own thread.
- */
-void pr_source_set_patience(pagerail_source *source, uint64_t deadline_ns);
-
 /* When the destination acknowledged the last epoch so far (pr_now_ns); 0 = none yet. */
 uint64_t pr_source_acked_ns(pagerail_source *source);
 

@@ -163,7 +163,7 @@ PAGERAIL_API int pagerail_source_fence(pagerail_source *source, uint64_t *epoch)
     uint8_t mark[PR_MARK_BYTES];
     pr_mark_encode(closed, mark);
     atomic_store(&source->fenced, true);
-    err = pr_session_write(&source->session, mark, sizeof(mark));
+    err = pr_session_write(&source->session, mark, sizeof(mark), -1);
     if (!err && epoch)
         *epoch = closed;
     return err;

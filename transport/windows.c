@@ -32,13 +32,15 @@ static void lru_append(struct pr_windows *ws, struct pr_window *w)
     ws->newest = w;
 }
 
-/* Both halves are there. */
-static void ready_locked(struct pr_windows *ws, struct pr_window *w)
+/* After either half: ready when both are there. Says whether somebody waits for that: for this
+ * window, or for one that can make room. */
+static bool ready_locked(struct pr_windows *ws, struct pr_window *w)
 {
-    if (w->state == PR_WINDOW_ASKED && w->mr && w->granted) {
-        w->state = PR_WINDOW_READY;
-        lru_append(ws, w);
-    }
+    if (w->state != PR_WINDOW_ASKED || !w->mr || !w->granted)
+        return false;
+    w->state = PR_WINDOW_READY;
+    lru_append(ws, w);
+    return atomic_exchange(&ws->starving, false) || w->demanded;
 }
 
 static int register_here(struct pr_window *w, struct pr_mr **mr)
@@ -67,9 +69,10 @@ static void register_job(struct pr_job *job)
     atomic_fetch_add(&ws->registered_bytes, len_of(w));
     pthread_mutex_lock(&ws->lock);
     w->mr = mr;
-    ready_locked(ws, w);
+    bool awaited = ready_locked(ws, w);
     pthread_mutex_unlock(&ws->lock);
-    ws->on_change(ws->opaque);
+    if (awaited)
+        ws->on_change(ws->opaque);
 }
 
 static void leave_job(struct pr_job *job)
@@ -300,15 +303,17 @@ int pr_windows_granted(struct pr_windows *ws, const struct pr_wire_grant *grant)
     if (!w)
         return pr_error(EPROTO, "the destination granted a window that does not exist");
     pthread_mutex_lock(&ws->lock);
+    bool awaited = false;
     bool expected = w->state == PR_WINDOW_ASKED && !w->granted && grant->len == len_of(w);
     if (expected) {
         w->granted = true;
         w->key = (struct pr_key){grant->addr, grant->len, grant->rkey};
-        ready_locked(ws, w);
+        awaited = ready_locked(ws, w);
     }
     pthread_mutex_unlock(&ws->lock);
     if (!expected)
         return pr_error(EPROTO, "the destination granted a window that was not asked for");
-    ws->on_change(ws->opaque);
+    if (awaited)
+        ws->on_change(ws->opaque);
     return 0;
 }

@@ -142,6 +142,13 @@ static int start_parked(struct pr_worker *worker)
     return -EAGAIN;
 }
 
+static void tell_of_place(struct pr_worker *worker)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&worker->work->crowded))
+        pr_session_notify(worker->work->session);
+}
+
 /* Starts the next chunk of the ring, parking those whose window is not ready. -EAGAIN: none. */
 static int start_next(struct pr_worker *worker)
 {
@@ -153,7 +160,7 @@ static int start_next(struct pr_worker *worker)
         if (chunk.kind == PR_CHUNK_EPOCH && worker->parked_count)
             return -EAGAIN;
         pr_ring_drop(&worker->ring);
-        pr_session_notify(worker->work->session); /* the caller may wait for a place */
+        tell_of_place(worker);
         if (chunk.kind == PR_CHUNK_EPOCH) {
             worker->state = PR_WORKER_CLOSING;
             return -EAGAIN;
@@ -229,6 +236,8 @@ static int close_epoch(struct pr_worker *worker)
     int err = close_groups(worker);
     if (!err)
         err = send_zero(worker);
+    if (!err)
+        atomic_fetch_add(&worker->work->closings, 1); /* first: the answer may be quick */
     for (uint32_t i = 0; i < worker->sender_count && !err; i++)
         err = send_epoch_end(&worker->senders[i], worker->epoch);
     if (!err)
@@ -364,7 +373,9 @@ static void worker_main(void *opaque)
     int err = 0;
     while (!err && !should_stop(worker))
         err = turn(worker);
-    if (err)
+    if (err == -EPROTO)
+        pr_session_fail(worker->work->session, err);
+    else if (err)
         pr_session_lane_lost(worker->work->session, err);
     atomic_store(&worker->cpu_ns, pr_thread_cpu_ns());
 }
@@ -421,11 +432,12 @@ void pr_worker_close(struct pr_worker *worker)
     *worker = (struct pr_worker){.wake = PR_EVENT_CLOSED};
 }
 
-/* A worker that is awake looks at everything once more after it has said that it will sleep. */
+/* A worker that is awake looks at everything once more after it has said that it will sleep. Of
+ * several wakers one raises the event. */
 void pr_worker_wake(struct pr_worker *worker)
 {
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load(&worker->asleep))
+    if (atomic_load(&worker->asleep) && atomic_exchange(&worker->asleep, false))
         pr_event_raise(&worker->wake);
 }
 

@@ -181,9 +181,9 @@ PAGERAIL_API int pagerail_migration_receive(pagerail_migration *migration);
 
 /*
  * pagerail_migration_cancel: ends the migration; send or receive returns -ECANCELED soon.
- * ERRORS: -EALREADY the guest is being handed over: the migration goes on. At the destination this is
- * so from the moment it is ready; then only the source can still cancel.
- * THREAD-SAFETY: any thread, any time before _free.
+ * ERRORS: -EALREADY the guest is being handed over: the migration goes on. At the destination this
+ * is so from the moment it is ready; then only the source can still cancel. THREAD-SAFETY: any
+ * thread, any time before _free.
  */
 PAGERAIL_API int pagerail_migration_cancel(pagerail_migration *migration);
 

@@ -19,9 +19,10 @@
  *   pagerail_source_free                         pagerail_destination_free
  *
  * ONE SIDE RUNS. Until pagerail_source_release is called the guest is the source's, and whatever
- * fails, the source may resume it. pagerail_source_release is the point of no return: from the
- * moment it is called the source must never run the guest again, also when it returns an error. The
- * destination may run it only when pagerail_destination_ready has returned 0.
+ * fails, the source may resume it. pagerail_source_release is the point of no return: while it runs
+ * and once it has returned 0, the source must not run the guest, whatever comes; an error of it
+ * means that nothing was given away. The destination may run the guest only when
+ * pagerail_destination_ready has returned 0.
  *
  * REGIONS are described once at connect and accept. Both sides name them; the destination's may
  * stand in any order, but the set of names, every length and every page size must be equal. Their
@@ -90,8 +91,8 @@ PAGERAIL_API int pagerail_source_new(const struct pagerail_options *options, pag
  * uri: "local:/path/to.sock". regions: copied, names included; their memory is borrowed.
  * ERRORS: -EINVAL the URI or a region is malformed; -ENOENT, -ECONNREFUSED nobody listens there;
  * -EPERM the kernel forbids writing to the other process (the sentence says which setting);
- * -EPROTONOSUPPORT no common protocol version; -ECONNABORTED the destination refused (other
- * regions, for example: the sentence says which).
+ * -ECONNABORTED the destination refused (other regions, for example: the sentence says which). A
+ * destination with no protocol version in common refuses with -ECONNREFUSED, too, and a sentence.
  */
 PAGERAIL_API int pagerail_source_connect(pagerail_source *source, const char *uri,
                                          const struct pagerail_region *regions, uint32_t count);
@@ -136,6 +137,16 @@ PAGERAIL_API int pagerail_source_epoch_wait(pagerail_source *source, uint64_t ep
                                             int timeout_ms);
 
 /*
+ * pagerail_source_set_deadline: from now on, and until pagerail_source_release, a call that waits
+ * for the destination and has no time limit of its own (push, epoch_end, write, ...) fails with
+ * -ETIMEDOUT once timeout_ms are over. For a VMM that has stopped its guest: a destination that
+ * lives and does not go on must not keep it so.
+ *
+ * timeout_ms: -1 = no limit, which is so until this is called.
+ */
+PAGERAIL_API void pagerail_source_set_deadline(pagerail_source *source, int timeout_ms);
+
+/*
  * pagerail_source_fence: closes the last epoch before the hand-over and puts a mark into the stream
  * that pagerail_destination_fence waits for: bytes written to the stream after it are seen by the
  * destination only after every page of every epoch is in its memory. Does not wait for that.
@@ -159,9 +170,10 @@ PAGERAIL_API int pagerail_source_wait_ready(pagerail_source *source, int timeout
 
 /*
  * pagerail_source_release: gives the guest away. Call only after pagerail_source_wait_ready
- * returned 0, and never run the guest here again once this was called. ERRORS: -EINVAL the
- * destination is not ready, -ECANCELED or another failure came first: in these cases alone (return
- * value not 0) nothing was sent and the guest is still the source's.
+ * returned 0, and never run the guest here again once this returned 0. ERRORS: -EINVAL the
+ * destination is not ready; -ETIMEDOUT it had no room for the message for silence_timeout_ms;
+ * -ECANCELED or another failure came first. With an error nothing was
+ * sent and the guest is still the source's.
  */
 PAGERAIL_API int pagerail_source_release(pagerail_source *source);
 
@@ -216,8 +228,8 @@ PAGERAIL_API int pagerail_destination_listen(pagerail_destination *destination, 
  * pagerail_destination_accept: waits for one source, checks that its regions are ours, and starts
  * the session's threads. The listening address is given up as soon as all lanes are there.
  *
- * timeout_ms: for the first contact; -1 = no limit. Whoever comes and is no pagerail source, or has no
- * common version, is told so and turned away with a line in the log, and the wait goes on.
+ * timeout_ms: for the first contact; -1 = no limit. Whoever comes and is no pagerail source, or has
+ * no common version, is told so and turned away with a line in the log, and the wait goes on.
  * ERRORS: -EAGAIN nobody came in time: call it again; -EINVAL the source's regions are not ours.
  */
 PAGERAIL_API int pagerail_destination_accept(pagerail_destination *destination,
@@ -246,7 +258,8 @@ PAGERAIL_API int pagerail_destination_ready(pagerail_destination *destination);
  * that. */
 PAGERAIL_API int pagerail_destination_running(pagerail_destination *destination);
 
-/* Sends a report back, after pagerail_destination_running. */
+/* Sends a report back, after pagerail_destination_running. -ETIMEDOUT when the source takes nothing
+ * in for silence_timeout_ms. */
 PAGERAIL_API int pagerail_destination_write(pagerail_destination *destination, const void *bytes,
                                             size_t len);
 PAGERAIL_API int pagerail_destination_write_end(pagerail_destination *destination);
@@ -254,8 +267,8 @@ PAGERAIL_API int pagerail_destination_write_end(pagerail_destination *destinatio
 PAGERAIL_API void pagerail_destination_stats(pagerail_destination *destination,
                                              struct pagerail_stats *out);
 
-/* As the source's; too late (-EALREADY) once pagerail_destination_ready was called: from then on only
- * the source decides who has the guest, so abort there. */
+/* As the source's; too late (-EALREADY) once pagerail_destination_ready was called: from then on
+ * only the source decides who has the guest, so abort there. */
 PAGERAIL_API int pagerail_destination_abort(pagerail_destination *destination, const char *reason);
 
 /* As the source's. Waits up to silence_timeout_ms for the source to have read the report. */

@@ -206,19 +206,27 @@ static void pump_late(struct fault_lane *lane)
         fail(lane, err);
 }
 
-static int enqueue(struct fault_lane *lane, const struct post *post, enum pr_fault_on on)
+static int check_place(const struct fault_lane *lane)
 {
     if (lane->err)
         return failure(lane);
     if (lane->posted - lane->released == lane->depth)
         return pr_error(EAGAIN, "all places of the lane are taken: poll first");
+    return 0;
+}
+
+static int enqueue(struct fault_lane *lane, const struct post *post, enum pr_fault_on on)
+{
+    int err = check_place(lane);
+    if (err)
+        return err;
     struct post *at = post_at(lane, lane->posted);
     *at = *post;
     at->fault = pr_fault_decide(fabric_of(lane), lane->index, on);
     if (fault_is(at, PR_FAULT_DELAY))
         at->due_ns = pr_now_ns() + at->fault->delay_ms * UINT64_C(1000000);
     if (lane->passed == lane->posted && !lane->stopped && !at->due_ns) {
-        int err = pass(lane, lane->posted);
+        err = pass(lane, lane->posted);
         if (err)
             return err;
     }

@@ -2,6 +2,7 @@
 #include "rdma/local/gate.h"
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/runtime.h"
 #include "rdma/local/table.h"
@@ -76,13 +77,19 @@ static void free_gate(struct pr_local_gate *gate)
     free(gate);
 }
 
+static bool is_left(const struct pr_local_gate *gate)
+{
+    return !inside(atomic_load(&gate->theirs->burst)) || gate->stuck ||
+           !pr_local_peer_alive(&gate->peer) || pr_fault("local-close-early");
+}
+
 /* Frees the closed gates that nobody is inside of. */
 static void sweep_locked(struct pr_local_gates *gates)
 {
     struct pr_local_gate **at = &gates->first;
     while (*at) {
         struct pr_local_gate *gate = *at;
-        if (!gate->closed || (inside(atomic_load(&gate->theirs->burst)) && !gate->stuck)) {
+        if (!gate->closed || !is_left(gate)) {
             at = &gate->next;
             continue;
         }

@@ -110,25 +110,24 @@ static int check_transfer(const struct pr_local_lane *lane, const struct pr_rma 
     return 0;
 }
 
-/* The next place of the ring, or -EAGAIN. */
-static int claim(struct pr_local_lane *lane, struct pr_local_work **out)
+/* Whether there is a place for one more post. */
+static int check_place(const struct pr_local_lane *lane)
 {
     if (lane->err)
         return pr_local_lane_failure(lane);
     if (lane->posted - lane->released == PR_LOCAL_SEND_DEPTH)
         return pr_error(EAGAIN, "all %u places of the lane are taken: poll first",
                         PR_LOCAL_SEND_DEPTH);
-    *out = pr_local_lane_work(lane, lane->posted);
     return 0;
 }
 
 static int post_transfer(struct pr_local_lane *lane, const struct pr_rma *rma, enum pr_op op,
                          uint32_t imm)
 {
-    struct pr_local_work *work;
-    int err = claim(lane, &work);
+    int err = check_place(lane);
     if (err)
         return err;
+    struct pr_local_work *work = pr_local_lane_work(lane, lane->posted);
     *work =
         (struct pr_local_work){.op = op, .imm = imm, .tag = rma->tag, .signaled = rma->signaled};
     if (rma->len || op != PR_OP_RECV_IMM) {
@@ -169,17 +168,16 @@ int pr_local_lane_post_send(struct pr_lane *base, const void *bytes, uint32_t le
                             bool signaled)
 {
     struct pr_local_lane *lane = pr_local_lane_of(base);
-    struct pr_local_work *work;
     if (!len || len > PR_LOCAL_MAX_MESSAGE)
         return pr_error(EINVAL, "a message has 1 to %u bytes, not %u", PR_LOCAL_MAX_MESSAGE, len);
-    int err = claim(lane, &work);
+    int err = check_place(lane);
     if (err)
         return err;
     void *copy = malloc(len);
     if (!copy)
         return pr_error(ENOMEM, "no memory for a message of %u bytes", len);
     memcpy(copy, bytes, len);
-    *work = (struct pr_local_work){
+    *pr_local_lane_work(lane, lane->posted) = (struct pr_local_work){
         .op = PR_OP_SEND, .len = len, .tag = tag, .signaled = signaled, .message = copy};
     lane->posted++;
     return 0;

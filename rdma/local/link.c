@@ -61,7 +61,7 @@ static int probe(const struct pr_local_peer *peer, const struct pr_local_greetin
     struct iovec remote = {(void *)(uintptr_t)greeting->proof, sizeof(bytes)};
     ssize_t done = pr_local_peer_move(peer, PR_LOCAL_READ, &local, 1, &remote, 1);
     if (done == -EFAULT ||
-        (done == sizeof(bytes) && memcmp(bytes, greeting->secret, sizeof(bytes))))
+        (done == sizeof(bytes) && memcmp(bytes, greeting->secret, sizeof(bytes)) != 0))
         return wrong_process(peer);
     if (done == sizeof(bytes)) {
         answer_to(greeting->secret, bytes);
@@ -135,7 +135,9 @@ static int receive_welcome(int sock, uint64_t deadline_ns, const struct pr_event
     pr_local_greeting_close_fds(welcome);
     if (welcome->kind != PR_LOCAL_REFUSAL)
         return pr_error(EPROTO, "the other end answered out of turn");
-    return pr_error(ECONNREFUSED, "%s", welcome->sentence);
+    return pr_error(ECONNREFUSED, "%s",
+                    welcome->sentence[0] ? welcome->sentence
+                                         : "the destination refused without a reason");
 }
 
 static int answer_welcome(struct pr_local_link *link, struct pr_local_greeting *welcome)
@@ -163,7 +165,9 @@ static int connect_steps(struct pr_local_fabric *fabric, struct pr_local_link *l
         err = join_peer(fabric, link, gate_fd, PR_LOCAL_CONNECTOR);
     if (!err)
         err = send_hello(fabric, link->sock, gate_fd, &proof, private_data, len);
-    if (!err)
+    /* Whether a listener that closes at once does so before or after the hello is left to chance:
+     * either way what it may have said before counts, and a silent end is a refusal. */
+    if (!err || err == -ECONNRESET)
         err = receive_welcome(link->sock, deadline_ns, cancel, &welcome);
     return err ? err : answer_welcome(link, &welcome);
 }

@@ -205,10 +205,17 @@ int harness_main(int argc, char **argv, const char *group, const struct CMUnitTe
         fprintf(stderr, "usage: %s FABRIC\n", argv[0]);
         return 2;
     }
+    const char *missing = chosen->missing ? chosen->missing() : NULL;
+    if (missing) {
+        printf("skipped: %s\n", missing);
+        return 77;
+    }
     if (!mkdtemp(folder)) {
         perror(folder);
         return 2;
     }
+    if (getenv("PAGERAIL_TEST_ONLY"))
+        cmocka_set_test_filter(getenv("PAGERAIL_TEST_ONLY"));
     random_state = choose_seed();
     printf("fabric %s, PAGERAIL_TEST_SEED=%llu\n", chosen->name, (unsigned long long)random_state);
     int failed = _cmocka_run_group_tests(group, tests, count, NULL, NULL);

@@ -3,7 +3,8 @@
  * What every conformance test stands on: the fabric named on the command line, two ends of it in
  * one process, and waits that end with the test rather than never.
  *
- * A test program is started as `test_x FABRIC`; harness_main runs its table.
+ * A test program is started as `conformance_x FABRIC`; harness_main runs its table, or those tests
+ * of it that match the pattern in PAGERAIL_TEST_ONLY.
  */
 #ifndef PR_TESTS_CONFORMANCE_HARNESS_H
 #define PR_TESTS_CONFORMANCE_HARNESS_H

@@ -97,9 +97,10 @@ static void bare(const struct bench *b, const struct shape *shape)
 static double rate(void (*run)(const struct bench *, const struct shape *), const struct bench *b,
                    const struct shape *shape)
 {
+    uint64_t bytes = BYTES / shape->stride * shape->len;
     uint64_t before = pr_now_ns();
     run(b, shape);
-    return (double)(BYTES / shape->stride * shape->len) / (double)(pr_now_ns() - before);
+    return (double)bytes / (double)(pr_now_ns() - before);
 }
 
 static int compare(const void *a, const void *b)

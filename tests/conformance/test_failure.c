@@ -187,10 +187,12 @@ static void closing_under_a_writer(void **state)
         struct window local, remote;
         struct pr_thread *thread;
         ends_open(&ends);
-        window_open(&local, ends.source, MIB, PR_ACCESS_LOCAL_READ);
-        window_open(&remote, ends.destination, MIB, ALL);
-        memset(local.bytes, 1, MIB);
-        struct writer writer = {.lane = ends.from, .local = &local, .remote = &remote, .len = MIB};
+        uint64_t max = ends.source->limits.max_write_bytes;
+        uint64_t len = max < 4 * MIB ? max : 4 * MIB; /* long transfers are hit more often */
+        window_open(&local, ends.source, len, PR_ACCESS_LOCAL_READ);
+        window_open(&remote, ends.destination, len, ALL);
+        memset(local.bytes, 1, len);
+        struct writer writer = {.lane = ends.from, .local = &local, .remote = &remote, .len = len};
         struct pr_mr *mr = remote.mr;
         struct pr_mr copy = *mr; /* the writer's own: the real one goes under it */
         remote.mr = &copy;
@@ -199,10 +201,12 @@ static void closing_under_a_writer(void **state)
             ;
         pr_lane_close(ends.to);
         pr_fabric_dereg(mr);
-        memset(remote.bytes, 0, MIB);
+        /* The end first: a transfer still under way would reach it last. */
+        memset(remote.bytes + len - 4096, 0, 4096);
+        memset(remote.bytes, 0, len - 4096);
         pr_thread_join(thread);
         assert_true(writer.err < 0);
-        for (unsigned i = 0; i < MIB; i += 64)
+        for (uint64_t i = 0; i < len; i += 64)
             assert_int_equal(remote.bytes[i], 0);
         ends.to = NULL;
         remote.mr = NULL;

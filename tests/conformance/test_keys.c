@@ -231,7 +231,7 @@ static void many_windows(void **state)
     enum { WINDOWS = 2000, BYTES = 4096 };
     struct scene scene;
     scene_open(&scene, ALL);
-    struct pr_mr **mrs = calloc(WINDOWS, sizeof(*mrs));
+    struct pr_mr **mrs = calloc(WINDOWS, sizeof(struct pr_mr *));
     uint64_t *rkeys = calloc(WINDOWS, sizeof(*rkeys));
     uint8_t *memory =
         mmap(NULL, WINDOWS * BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -283,6 +283,9 @@ static void bad_registrations_are_refused(void **state)
     pr_fabric_close(fabric);
 }
 
+/* Far more than a test lets it have, so that a lane that never fails does not hang it. */
+#define MAX_HAMMER_ROUNDS 4000
+
 /* Writes to the window without pause until its lane fails. */
 struct hammer {
     struct pr_lane *lane;
@@ -295,7 +298,7 @@ struct hammer {
 static void hammer_main(void *opaque)
 {
     struct hammer *h = opaque;
-    while (!h->err) {
+    for (unsigned round = 0; round < MAX_HAMMER_ROUNDS && !h->err; round++) {
         struct pr_completion c[8];
         for (unsigned i = 0; i < 8 && !h->err; i++) {
             h->rma.signaled = i == 7;
@@ -329,7 +332,9 @@ static void nothing_lands_after_dereg(void **state)
             ;
         pr_fabric_dereg(scene.remote.mr);
         scene.remote.mr = NULL;
-        memset(scene.remote.bytes, 0, MIB);
+        /* The end first: a transfer still under way would reach it last. */
+        memset(scene.remote.bytes + MIB - 4096, 0, 4096);
+        memset(scene.remote.bytes, 0, MIB - 4096);
         pr_thread_join(thread);
         assert_true(hammer.err < 0);
         assert_untouched(&scene.remote);
@@ -362,6 +367,52 @@ static void dereg_of_another_window_disturbs_nobody(void **state)
     scene_close(&scene);
 }
 
+/* Registers and gives back, over and over, keeping a few. */
+struct registrar {
+    struct pr_fabric *fabric;
+    uint8_t *bytes;
+    int err;
+};
+
+static void registrar_main(void *opaque)
+{
+    struct registrar *r = opaque;
+    struct pr_mr *kept[8] = {0};
+    for (unsigned i = 0; i < 2000 && !r->err; i++) {
+        pr_fabric_dereg(kept[i % 8]);
+        kept[i % 8] = NULL;
+        r->err = pr_fabric_reg(r->fabric, r->bytes + i % 16 * 256, 256, ALL, &kept[i % 8]);
+    }
+    for (unsigned i = 0; i < 8; i++)
+        pr_fabric_dereg(kept[i]);
+}
+
+static void any_thread_may_register(void **state)
+{
+    (void)state;
+    enum { THREADS = 3 };
+    struct scene scene;
+    struct registrar registrars[THREADS];
+    struct pr_thread *threads[THREADS];
+    scene_open(&scene, ALL);
+    for (unsigned i = 0; i < THREADS; i++) {
+        registrars[i] = (struct registrar){.fabric = scene.ends.destination,
+                                           .bytes = scene.remote.bytes + i * 65536};
+        assert_ok(pr_thread_spawn(&threads[i], "register", registrar_main, &registrars[i]));
+    }
+    for (unsigned i = 0; i < 500; i++) {
+        struct pr_rma rma = window_rma(&scene.local, &scene.remote, 0, 4096, i);
+        assert_ok(pr_lane_post_write(scene.ends.from, &rma));
+        assert_ok(pr_lane_flush(scene.ends.from));
+        assert_int_equal(lane_expect(scene.ends.from, PR_OP_WRITE).tag, i);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        pr_thread_join(threads[i]);
+        assert_ok(registrars[i].err);
+    }
+    scene_close(&scene);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +426,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_lane_may_use_a_key),
         cmocka_unit_test(many_windows),
         cmocka_unit_test(bad_registrations_are_refused),
+        cmocka_unit_test(any_thread_may_register),
         cmocka_unit_test(nothing_lands_after_dereg),
         cmocka_unit_test(dereg_of_another_window_disturbs_nobody),
     };

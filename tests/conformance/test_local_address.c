@@ -170,7 +170,7 @@ static void one_of_several_starters_wins(void **state)
     (void)state;
     enum { STARTERS = 4 };
     struct pr_fabric *fabric = harness_open();
-    for (unsigned round = 0; round < 100; round++) {
+    for (unsigned round = 0; round < 500; round++) {
         struct starter starters[STARTERS];
         struct pr_thread *threads[STARTERS];
         leave_stale(harness_fresh_address());

@@ -12,6 +12,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -194,7 +195,7 @@ static void serve_main(void *opaque)
     struct server *s = opaque;
     s->client = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
     if (!s->answer)
-        close(s->client);
+        close(s->client); /* before or after the hello has come: the same to connect */
     else if (s->answer[0] && send(s->client, s->answer, strlen(s->answer), MSG_NOSIGNAL) < 0)
         perror("send");
 }
@@ -381,6 +382,41 @@ static void an_inherited_listener_is_found_out(void **state)
     ends_close(&ends);
 }
 
+/* A child in a pid namespace of its own: it cannot even name the listener's process. */
+static int secluded_child(void)
+{
+    struct pr_lane *lane = NULL;
+    alarm(60);
+    if (unshare(CLONE_NEWPID))
+        return 77;
+    pid_t inner = fork();
+    if (!inner) {
+        struct pr_fabric *fabric = harness_open();
+        int err = pr_fabric_connect(fabric, harness_address(), NULL, 0, PATIENCE_MS, NULL, &lane);
+        _exit(err == -EACCES && strstr(pr_error_message(), "another pid namespace") ? 0 : 60);
+    }
+    int status;
+    return waitpid(inner, &status, 0) == inner && WIFEXITED(status) ? WEXITSTATUS(status) : 61;
+}
+
+static void another_pid_namespace_is_found_out(void **state)
+{
+    (void)state;
+    struct ends ends;
+    int status;
+    quiet_open(&ends);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (!pid)
+        _exit(secluded_child());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    ends_close(&ends);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        skip(); /* this user may not make one */
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void advice_names_the_setting(void **state)
 {
     (void)state;
@@ -414,6 +450,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_forbidden_connector_says_what_to_change),
         cmocka_unit_test(a_forbidden_acceptor_can_be_written_to),
         cmocka_unit_test(an_inherited_listener_is_found_out),
+        cmocka_unit_test(another_pid_namespace_is_found_out),
         cmocka_unit_test(advice_names_the_setting),
     };
     return harness_main(argc, argv, "local handshake", tests, sizeof(tests) / sizeof(tests[0]));

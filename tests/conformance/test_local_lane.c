@@ -69,6 +69,43 @@ static void a_full_socket_holds_the_chain(void **state)
     ends_close(&ends);
 }
 
+static uint32_t take_all(struct pr_lane *lane)
+{
+    struct pr_completion c[16];
+    int count = pr_lane_poll(lane, c, 16);
+    assert_true(count >= 0);
+    for (int i = 0; i < count; i++)
+        pr_lane_recv_done(lane, c[i].bytes);
+    return (uint32_t)count;
+}
+
+/* Both ends send more than the sockets hold before either receives; neither waits for the other. */
+static void both_sockets_may_be_full(void **state)
+{
+    (void)state;
+    enum { MESSAGES = 800 };
+    struct ends ends;
+    ends_open(&ends);
+    uint32_t len = ends.source->limits.max_message_bytes;
+    uint8_t *bytes = calloc(1, len);
+    for (uint32_t i = 0; i < MESSAGES; i++) {
+        assert_ok(pr_lane_post_send(ends.from, bytes, len, i, false));
+        assert_ok(pr_lane_post_send(ends.to, bytes, len, i, false));
+    }
+    assert_ok(pr_lane_flush(ends.from));
+    assert_ok(pr_lane_flush(ends.to));
+    uint64_t deadline = pr_deadline_after_ms(PATIENCE_MS);
+    uint32_t from = 0, to = 0;
+    while ((from < MESSAGES || to < MESSAGES) && pr_now_ns() < deadline) {
+        from += take_all(ends.from);
+        to += take_all(ends.to);
+    }
+    assert_int_equal(from, MESSAGES);
+    assert_int_equal(to, MESSAGES);
+    free(bytes);
+    ends_close(&ends);
+}
+
 /* With every buffer held the lane neither reads on nor wakes its sleeper over and over, not even
  * when the peer leaves; what was sent is all there afterwards. */
 static void held_buffers_stop_the_socket(void **state)
@@ -251,6 +288,13 @@ static void wait_main(void *opaque)
     atomic_store(&w->ended, true);
 }
 
+/* The lane is gone; its gate is waited for all the same. */
+static void close_while_inside(struct gate_pair *pair)
+{
+    pr_local_gate_close(&pair->owners, pair->owner);
+    assert_non_null(pair->owners.first);
+}
+
 static void a_wait_lasts_as_long_as_the_burst(void **state)
 {
     (void)state;
@@ -267,7 +311,7 @@ static void a_wait_lasts_as_long_as_the_burst(void **state)
         for (unsigned i = 0; i < 200 && !atomic_load(&waiter.ended); i++)
             sched_yield();
         if (round % 2)
-            pr_local_gate_close(&pair.owners, pair.owner); /* waited for all the same */
+            close_while_inside(&pair);
         atomic_store(&waiter.left, true);
         pr_local_gate_leave(pair.poster);
         /* The next burst is not the one that is waited for. */
@@ -317,6 +361,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_socket_holds_the_chain),
+        cmocka_unit_test(both_sockets_may_be_full),
         cmocka_unit_test(held_buffers_stop_the_socket),
         cmocka_unit_test(death_is_seen_without_the_socket),
         cmocka_unit_test(grants_end_at_the_windows_edges),

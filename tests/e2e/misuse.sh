@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# shellcheck disable=SC2119 # its functions take options of their own
 # misuse.sh PAGERAIL: bad command lines change nothing; what cannot work fails with a sentence. The
 # whole table of bad options is in tests/unit/test_guest_options.c.
 size=16M
-# shellcheck source=tests/e2e/lib.sh disable=SC2119
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 refused() {

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# shellcheck disable=SC2119 # its functions take options of their own
 # soak.sh PAGERAIL [RUNS]: 4 GiB at 500 MiB/s, every pattern, many times. Runs under
 # `scripts/test --soak` only.
 size=4G
-# shellcheck source=tests/e2e/lib.sh disable=SC2119
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 [ -n "${PAGERAIL_SOAK:-}" ] || {
     echo 'skip: an hour of migrations; run scripts/test --soak'

@@ -29,12 +29,19 @@ static uint64_t pages_between(struct random *r, uint64_t min, uint64_t max, uint
     return random_between(r, min / page_bytes, max / page_bytes) * page_bytes;
 }
 
+/* Clean UTF-8 of exactly as many bytes as were drawn: whole characters only. */
 static void fill_text(char *to, size_t min, size_t max, struct random *r)
 {
-    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789 -_./\xc3\xa9\xe6\xbc\xa2";
-    size_t len = random_between(r, min, max);
-    for (size_t i = 0; i < len; i++)
-        to[i] = alphabet[random_next(r) % (sizeof(alphabet) - 1)];
+    static const char *const chars[] = {"a", "z", "0", "9",        " ",           "-",
+                                        "_", ".", "/", "\xc3\xa9", "\xe6\xbc\xa2"};
+    size_t len = random_between(r, min, max), at = 0;
+    while (at < len) {
+        const char *next = chars[random_next(r) % (sizeof(chars) / sizeof(chars[0]))];
+        if (strlen(next) > len - at)
+            continue;
+        memcpy(to + at, next, strlen(next));
+        at += strlen(next);
+    }
     to[len] = '\0';
 }
 

@@ -107,6 +107,28 @@ put docs/man/a.1 '.Dd November 21, 2026' '.Dt A 1' '.Os' '.Sh NAME' '.Nm a' '.Nd
     '.Sh DESCRIPTION' '.Bl -bullet' '.It' 'no end'
 expect 1 man docs/man/a.1
 
+# page STATUS TEXT LINE...: a page with these lines, beside one file with one function.
+page() {
+    local want=$1 text=$2
+    shift 2
+    tree
+    put base/a.c "$spdx" 'int pr_a(void) { return 0; }'
+    put include/pagerail/a.h "$spdx"
+    put docs/a.md "$@"
+    expect "$want" docs "$text"
+}
+page 0 '' 'See `base/a.c:1`, `a.c`, `base/`, `base/*.c`, `base/a.[ch]`, `pagerail/a.h`, `pr_a()`.' \
+    '[b](../base/a.c#x) `/dev/null` `build/b.c` `a/b` `local:/path/to.sock`' '```' '`base/b.c`' '```'
+page 1 docs/a.md:2 '' 'See `base/b.c`.'
+page 1 docs/a.md:1 '`./base/b --help`'
+page 1 docs/a.md:1 '`base/a.c` and `b.c`'
+page 1 docs/a.md:1 '`base/*.h`'
+page 1 docs/a.md:1 '`attic/a.c`'
+page 1 pr_b '`pr_b`'
+page 1 pr_b '`pr_b()`'
+page 1 b.c '[b](../base/b.c)'
+page 1 docs/a.md:4 '```' '`base/b.c`' '```' '`base/b.c`'
+
 # database FILE...: a compile database of the tree.
 database() {
     local file comma=

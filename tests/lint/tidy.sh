@@ -11,11 +11,16 @@ command -v cppcheck >/dev/null || skip "cppcheck is not installed"
 
 export tidy_build=$build tidy_config=$lint_dir/../../.clang-tidy
 
-# gcc's options that clang does not know are no finding.
+# gcc's options that clang does not know are no finding. Tests run under ASan and TSan, so they do
+# without the path-sensitive analyzer, which is slow and is misled by <sys/queue.h>.
 tidy_one() {
+    local less=
+    case $1 in
+    */tests/*) less='--checks=-clang-analyzer-*' ;;
+    esac
     clang-tidy --quiet --config-file="$tidy_config" -p "$tidy_build" \
         --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-unused-command-line-argument \
-        "$1" 2>/dev/null
+        ${less:+"$less"} "$1" 2>/dev/null
 }
 export -f tidy_one
 
@@ -36,9 +41,11 @@ output=$(sources | xargs -r -P "${LINT_JOBS:-2}" -I{} bash -c 'tidy_one "$1"' _ 
     violation "clang-tidy finds fault, see above"
 }
 
+# clang and gcc judge leaks, unset values and formats better.
 output=$(cppcheck --quiet --project="$build/compile_commands.json" -j "${LINT_JOBS:-2}" \
     --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-    --suppress=missingIncludeSystem --suppress=unknownMacro --suppress='*:*/tests/*' \
+    --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=memleak --suppress=uninitvar \
+    --suppress=wrongPrintfScanfArgNum --suppress='*:*/tests/*' \
     --template='{file}:{line}: {id}: {message}' 2>&1) || {
     printf '%s\n' "${output//"$root/"/}"
     violation "cppcheck finds fault, see above"

@@ -85,18 +85,18 @@ static void request_arrives(struct world_event *event)
     } else {
         request->state = REQUEST_QUEUED;
         request->listener = listener;
-        TAILQ_INSERT_TAIL(&listener->queue, request, queue_link);
+        STAILQ_INSERT_TAIL(&listener->queue, request, queue_link);
         world_raise(&listener->ready);
     }
 }
 
 static struct request *dequeue(struct sim_listener *listener)
 {
-    struct request *request = TAILQ_FIRST(&listener->queue);
+    struct request *request = STAILQ_FIRST(&listener->queue);
     if (!request)
         return NULL;
-    TAILQ_REMOVE(&listener->queue, request, queue_link);
-    if (TAILQ_EMPTY(&listener->queue))
+    STAILQ_REMOVE_HEAD(&listener->queue, queue_link);
+    if (STAILQ_EMPTY(&listener->queue))
         world_clear(&listener->ready);
     request->listener = NULL;
     request->state = REQUEST_TAKEN;
@@ -132,8 +132,9 @@ void sim_connect_killed(struct network *network, unsigned side)
 
 void sim_connect_ended(struct network *network)
 {
-    struct request *request;
-    while ((request = LIST_FIRST(&network->requests))) {
+    struct request *request = LIST_FIRST(&network->requests), *next;
+    for (; request; request = next) {
+        next = LIST_NEXT(request, link);
         request->holders = 1;
         release(request);
     }
@@ -156,7 +157,7 @@ int sim_listen(struct pr_fabric *base, const char *address, struct pr_listener *
     listener->listener.ops = &sim_ops;
     listener->listener.fabric = base;
     strcpy(listener->address, address);
-    TAILQ_INIT(&listener->queue);
+    STAILQ_INIT(&listener->queue);
     LIST_INSERT_HEAD(&fabric->network->listeners, listener, link);
     fabric->listener_count++;
     *out = &listener->listener;

@@ -16,7 +16,7 @@ static void init_wire(struct wire *wire, struct network *network, const struct s
     wire->network = network;
     wire->place_event.fn = sim_wire_place_event;
     TAILQ_INIT(&wire->ops);
-    TAILQ_INIT(&wire->placements);
+    STAILQ_INIT(&wire->placements);
     wire->rate_Bps = net->lane_Bps / 2 + world_random_below(world, net->lane_Bps / 2 + 1) + 1;
     wire->lazy = world_random_below(world, 100) < net->lazy_percent;
 }
@@ -40,8 +40,8 @@ static struct end *make_end(struct sim_fabric *fabric, struct cable *cable, unsi
     end->in->to = end;
     end->fail_event.fn = fail_event;
     TAILQ_INIT(&end->posted);
-    TAILQ_INIT(&end->dones);
-    TAILQ_INIT(&end->receives);
+    STAILQ_INIT(&end->dones);
+    STAILQ_INIT(&end->receives);
     end->buffers = malloc((size_t)limits->recv_depth * limits->max_message_bytes);
     end->slots = calloc(limits->recv_depth, sizeof(*end->slots));
     if (!end->buffers || !end->slots || pr_event_open(&end->ready) < 0)
@@ -178,13 +178,13 @@ void sim_end_unplug(struct end *end)
 void sim_end_free(struct end *end)
 {
     struct done *done;
-    while ((done = TAILQ_FIRST(&end->dones))) {
-        TAILQ_REMOVE(&end->dones, done, link);
+    while ((done = STAILQ_FIRST(&end->dones))) {
+        STAILQ_REMOVE_HEAD(&end->dones, link);
         free(done);
     }
     struct receive *receive;
-    while ((receive = TAILQ_FIRST(&end->receives))) {
-        TAILQ_REMOVE(&end->receives, receive, link);
+    while ((receive = STAILQ_FIRST(&end->receives))) {
+        STAILQ_REMOVE_HEAD(&end->receives, link);
         free(receive);
     }
     pr_event_close(&end->ready);

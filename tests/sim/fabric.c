@@ -54,6 +54,7 @@ struct sim_net sim_net_draw(struct world *world)
     net.resend_percent = (unsigned)world_random_below(world, 6);
     net.spurious_percent = (unsigned)world_random_below(world, 30);
     net.retry_ns = 20 * net.latency_ns + world_random_below(world, 2000000000u);
+    net.cut_is_silent = world_random_below(world, 2) != 0;
     net.reg_ns = world_random_below(world, 1000000u);
     net.limits.max_write_bytes = draw_power(world, 12, 20);
     net.limits.send_depth = (uint32_t)draw_power(world, 2, 7);

@@ -33,8 +33,8 @@ struct sim_net {
     uint64_t path_Bps;         /* all lanes that send from this fabric share it; 0 = no limit */
     uint64_t placement_ns;     /* bytes stay invisible for up to this long after they arrived */
     unsigned lazy_percent;     /* lanes whose bytes become visible only when they must */
-    bool relaxed_ordering;     /* even a completed write may land after a later one to the same
-                                  bytes on another lane */
+    bool ordered_device;       /* a write that was complete before another was flushed lands before
+                                  it, also on another lane: most devices do, the contract is silent */
     unsigned resend_percent;   /* operations that arrive much later and are read again meanwhile */
     unsigned spurious_percent; /* arms after which the descriptor is raised for nothing */
     uint64_t retry_ns;         /* how long until a lane gives up on a silent peer, at most */

@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -51,7 +52,7 @@ extern void __gcov_dump(void) __attribute__((weak));
 extern const char *__tsan_default_options(void) __attribute__((visibility("default")));
 const char *__tsan_default_options(void)
 {
-    return "report_thread_leaks=0:atexit_sleep_ms=0";
+    return "report_thread_leaks=0:atexit_sleep_ms=0:report_signal_unsafe=0";
 }
 
 /* Present in a build with the address sanitizer, whose own check at exit _exit goes past. */
@@ -78,9 +79,31 @@ static void check_leaks(struct world_shared *shared, const struct world_scenario
         fail_left(shared, scenario, "memory that the leak sanitizer lists above", 1);
 }
 
+/* cmocka's handlers, which a test program has set, would call this an exit. The stack is taken in
+ * the signal handler: not safe by the book, but the process is lost anyway. */
+static struct world_shared *crash_shared;
+
+static void on_crash(int signal)
+{
+    void *frames[FRAMES_MAX];
+    pr_world_stack_print(frames, backtrace(frames, FRAMES_MAX), crash_shared->crash,
+                         sizeof(crash_shared->crash));
+    raise(signal);
+}
+
+static void catch_crashes(struct world_shared *shared)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+    struct sigaction action = {.sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND | SA_NODEFER};
+    crash_shared = shared;
+    for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        sigaction(signals[i], &action, NULL);
+}
+
 static void child(const struct world_scenario *scenario, struct world_shared *shared)
 {
     stay_on_this_processor();
+    catch_crashes(shared);
     unsigned before = open_descriptors();
     pr_world_run_shared(scenario, shared);
     unsigned after = open_descriptors();
@@ -115,8 +138,8 @@ static void explain(struct world_shared *shared, const struct world_scenario *sc
     else
         snprintf(how, sizeof(how), "the scenario exited with %d", WEXITSTATUS(status));
     verdict->ok = false;
-    snprintf(verdict->text, sizeof(verdict->text), "%s in %s after '%s'\nseed %llu\n", how,
-             shared->running, shared->point ? shared->point : "nothing",
+    snprintf(verdict->text, sizeof(verdict->text), "%s in %s after '%s'\n%sseed %llu\n", how,
+             shared->running, shared->point ? shared->point : "nothing", shared->crash,
              (unsigned long long)scenario->seed);
 }
 

@@ -51,7 +51,7 @@ void sim_end_complete(struct end *end, const struct op *op)
     done->kind = op->kind == PR_OP_RECV_IMM ? PR_OP_WRITE : op->kind;
     done->tag = op->tag;
     done->index = op->index;
-    TAILQ_INSERT_TAIL(&end->dones, done, link);
+    STAILQ_INSERT_TAIL(&end->dones, done, link);
     sim_end_notify(end);
 }
 
@@ -90,7 +90,7 @@ void sim_end_receive(struct end *end, const struct op *op)
         receive->len = (uint32_t)op->len;
         memcpy(buffer(end, receive->slot), op->data, op->len);
     }
-    TAILQ_INSERT_TAIL(&end->receives, receive, link);
+    STAILQ_INSERT_TAIL(&end->receives, receive, link);
     sim_end_notify(end);
 }
 
@@ -101,20 +101,24 @@ static int failed(const struct end *end)
     return pr_error(-end->err, "%s", end->sentence);
 }
 
-static int make_op(struct end *end, enum pr_op kind, struct op **out)
+/* NULL with *err set when there is no room or the lane failed. */
+static struct op *make_op(struct end *end, enum pr_op kind, int *err)
 {
     enter(end, "post");
-    if (end->err)
-        return failed(end);
-    if (end->posts - end->retired >= end->fabric->net.limits.send_depth)
-        return pr_error(EAGAIN, "the lane's %u places are taken: poll first",
-                        end->fabric->net.limits.send_depth);
+    uint32_t depth = end->fabric->net.limits.send_depth;
+    if (end->err) {
+        *err = failed(end);
+        return NULL;
+    }
+    if (end->posts - end->retired >= depth) {
+        *err = pr_error(EAGAIN, "the lane's %u places are taken: poll first", depth);
+        return NULL;
+    }
     struct op *op = calloc(1, sizeof(*op));
     if (!op)
         abort();
     op->kind = kind;
-    *out = op;
-    return 0;
+    return op;
 }
 
 static void queue(struct end *end, struct op *op, uint64_t tag, bool signaled)
@@ -148,9 +152,9 @@ static int check_rma(const struct end *end, const struct pr_rma *rma)
 static int post_rma(struct pr_lane *lane, const struct pr_rma *rma, enum pr_op kind, uint32_t imm)
 {
     struct end *end = end_of(lane);
-    struct op *op;
-    int err = make_op(end, kind, &op);
-    if (err)
+    int err;
+    struct op *op = make_op(end, kind, &err);
+    if (!op)
         return err;
     op->imm = imm;
     bool empty = kind == PR_OP_RECV_IMM && !rma->len;
@@ -195,9 +199,9 @@ static int sim_post_send(struct pr_lane *lane, const void *bytes, uint32_t len, 
     uint32_t most = end->fabric->net.limits.max_message_bytes;
     if (!len || len > most)
         return pr_error(EINVAL, "a message has 1 to %u bytes, not %u", most, len);
-    struct op *op;
-    int err = make_op(end, PR_OP_SEND, &op);
-    if (err)
+    int err;
+    struct op *op = make_op(end, PR_OP_SEND, &err);
+    if (!op)
         return err;
     op->len = len;
     op->data = malloc(len);
@@ -226,19 +230,19 @@ static int sim_flush(struct pr_lane *lane)
 
 static bool take_done(struct end *end, struct pr_completion *out)
 {
-    struct done *done = TAILQ_FIRST(&end->dones);
+    struct done *done = STAILQ_FIRST(&end->dones);
     if (!done)
         return false;
     *out = (struct pr_completion){.op = done->kind, .tag = done->tag};
     end->retired = done->index + 1;
-    TAILQ_REMOVE(&end->dones, done, link);
+    STAILQ_REMOVE_HEAD(&end->dones, link);
     free(done);
     return true;
 }
 
 static bool take_receive(struct end *end, struct pr_completion *out)
 {
-    struct receive *receive = TAILQ_FIRST(&end->receives);
+    struct receive *receive = STAILQ_FIRST(&end->receives);
     if (!receive)
         return false;
     sim_wire_place(end->in, receive->after);
@@ -250,7 +254,7 @@ static bool take_receive(struct end *end, struct pr_completion *out)
         end->slots[receive->slot] = SLOT_FREE;
         end->slots_taken--;
     }
-    TAILQ_REMOVE(&end->receives, receive, link);
+    STAILQ_REMOVE_HEAD(&end->receives, link);
     free(receive);
     return true;
 }
@@ -296,7 +300,7 @@ static int sim_arm(struct pr_lane *lane)
 {
     struct end *end = end_of(lane);
     enter(end, "arm");
-    if (!TAILQ_EMPTY(&end->dones) || !TAILQ_EMPTY(&end->receives) || end->err)
+    if (!STAILQ_EMPTY(&end->dones) || !STAILQ_EMPTY(&end->receives) || end->err)
         return 1;
     world_clear(&end->ready);
     end->armed = true;

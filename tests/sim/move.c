@@ -163,6 +163,7 @@ static void open_side(struct move_side *side, const char *name, bool fresh)
 {
     struct move *move = the_move;
     vmm_open(&side->vmm, move->world, name, fresh);
+    side->vmm.pause_ns += move->net.latency_ns / 8; /* a long migration needs few steps, too */
     struct pagerail_vmm vmm = {&vmm_ops, side, side->vmm.regions, VMM_REGIONS};
     vmm_start(&side->vmm);
     world_check(move->world, !pagerail_migration_new(&vmm, &move->options, &side->migration));

@@ -53,7 +53,7 @@ struct sim_listener {
     struct pr_listener listener; /* first: cast back */
     char address[ADDRESS_MAX];
     struct pr_event ready; /* raised while requests are queued */
-    TAILQ_HEAD(, request) queue;
+    STAILQ_HEAD(, request) queue;
     LIST_ENTRY(sim_listener) link;
 };
 
@@ -79,7 +79,7 @@ struct request {
     struct end *client; /* the connector's end once accepted */
     struct pr_event answered;
     unsigned holders;
-    TAILQ_ENTRY(request) queue_link;
+    STAILQ_ENTRY(request) queue_link;
     LIST_ENTRY(request) link;
 };
 
@@ -119,7 +119,7 @@ struct placement {
     uint8_t *data, *to;
     uint64_t len, done;
     struct sim_mr *mr;
-    TAILQ_ENTRY(placement) link;
+    STAILQ_ENTRY(placement) link;
 };
 
 /* One direction of a connection. */
@@ -128,7 +128,7 @@ struct wire {
     struct network *network;
     struct end *from, *to; /* NULL once closed or killed */
     struct op_list ops;    /* flushed, not complete */
-    TAILQ_HEAD(, placement) placements;
+    STAILQ_HEAD(, placement) placements;
     uint64_t placement_count;
     uint64_t rate_Bps;
     uint64_t free_ns, last_arrive_ns, last_complete_ns, last_place_ns;
@@ -146,7 +146,7 @@ struct cable {
 struct done {
     enum pr_op kind;
     uint64_t tag, index;
-    TAILQ_ENTRY(done) link;
+    STAILQ_ENTRY(done) link;
 };
 
 struct receive {
@@ -154,7 +154,7 @@ struct receive {
     uint32_t imm, len;
     unsigned slot;
     uint64_t after; /* placements up to this number become visible with it */
-    TAILQ_ENTRY(receive) link;
+    STAILQ_ENTRY(receive) link;
 };
 
 enum slot_state { SLOT_FREE, SLOT_FULL, SLOT_OUT };
@@ -170,9 +170,9 @@ struct end {
 
     struct op_list posted;   /* not flushed */
     uint64_t posts, retired; /* posts - retired = places taken */
-    TAILQ_HEAD(, done) dones;
+    STAILQ_HEAD(, done) dones;
 
-    TAILQ_HEAD(, receive) receives;
+    STAILQ_HEAD(, receive) receives;
     uint8_t *buffers;
     enum slot_state *slots;
     unsigned slots_taken;

@@ -102,7 +102,7 @@ static void say_threads(struct text *text, struct world *w, bool with_stacks)
         say_wait(text, w, t);
         say(text, "\n");
         if (with_stacks && w->side_state[t->side] != SIDE_KILLED && fetch_stack(w, t)) {
-            int len = pr_world_stack_print(t, text->at, text->room);
+            int len = pr_world_stack_print(t->frames, t->frame_count, text->at, text->room);
             text->at += len;
             text->room -= len;
         }

@@ -35,12 +35,12 @@ static bool of_the_simulator(const char *line)
     return false;
 }
 
-int pr_world_stack_print(const struct pr_thread *thread, char *out, int room)
+int pr_world_stack_print(void *const *frames, int count, char *out, int room)
 {
     char command[1024];
     int len = snprintf(command, sizeof(command), "addr2line -s -f -p -e /proc/%d/exe", getpid());
-    for (int i = 0; i < thread->frame_count && len < (int)sizeof(command) - 24; i++) {
-        unsigned long offset = offset_of(thread->frames[i]);
+    for (int i = 0; i < count && len < (int)sizeof(command) - 24; i++) {
+        unsigned long offset = offset_of(frames[i]);
         if (offset)
             len += snprintf(command + len, sizeof(command) - (size_t)len, " 0x%lx", offset);
     }

@@ -2,19 +2,12 @@
 /* Connections that are refused, break, or are used wrongly. */
 #include "base/error.h"
 #include "base/runtime.h"
+#include "tests/sim/check.h"
 #include "tests/sim/pair.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-
-#include "tests/sim/check.h"
 
 #define SEEDS 30
 

@@ -3,20 +3,14 @@
 #include "base/event.h"
 #include "base/pool.h"
 #include "base/runtime.h"
+#include "tests/sim/check.h"
 #include "tests/sim/world.h"
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
+#include <signal.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#include "tests/sim/check.h"
 
 static bool run(struct world_scenario scenario, struct world_verdict *out)
 {
@@ -393,6 +387,13 @@ static void crash_main(struct world *world, void *arg)
     _exit(7);
 }
 
+static void segfault_main(struct world *world, void *arg)
+{
+    (void)world, (void)arg;
+    if (raise(SIGSEGV))
+        abort();
+}
+
 static void hang_main(struct world *world, void *arg)
 {
     (void)world, (void)arg;
@@ -417,6 +418,10 @@ static void test_a_child_that_crashes_hangs_or_leaks_is_a_failure(void **state)
     struct world_side crash = {"one", crash_main, NULL};
     run((struct world_scenario){.seed = 8, .sides = &crash, .side_count = 1}, &verdict);
     assert_run_failed(&verdict, "exited with 7");
+    struct world_side segfault = {"one", segfault_main, NULL};
+    run((struct world_scenario){.seed = 8, .sides = &segfault, .side_count = 1}, &verdict);
+    assert_run_failed(&verdict, "died by signal 11");
+    assert_run_failed(&verdict, "segfault_main at test_world.c");
     struct world_side hang = {"one", hang_main, NULL};
     run((struct world_scenario){.seed = 8, .sides = &hang, .side_count = 1, .wall_limit_s = 1},
         &verdict);

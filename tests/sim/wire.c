@@ -107,7 +107,7 @@ static uint64_t placement_delay(struct wire *wire, uint64_t most_ns)
 
 static void schedule_placement(struct wire *wire)
 {
-    struct placement *first = TAILQ_FIRST(&wire->placements);
+    struct placement *first = STAILQ_FIRST(&wire->placements);
     if (!first || first->at_ns == PR_NEVER)
         world_event_cancel(wire->network->world, &wire->place_event);
     else
@@ -133,7 +133,7 @@ static void add_placement(struct wire *wire, struct op *op, struct sim_mr *mr)
     p->to = (uint8_t *)(uintptr_t)op->remote;
     p->len = op->len;
     p->mr = mr;
-    TAILQ_INSERT_TAIL(&wire->placements, p, link);
+    STAILQ_INSERT_TAIL(&wire->placements, p, link);
     wire->network->counts.write_bytes += p->len;
     wire->network->counts.invisible_bytes += p->len;
     schedule_placement(wire);
@@ -146,10 +146,11 @@ static void place_bytes(struct wire *wire, struct placement *p, uint64_t len)
     wire->network->counts.invisible_bytes -= len;
 }
 
+/* The oldest one. */
 static void drop_placement(struct wire *wire, struct placement *p)
 {
     wire->network->counts.invisible_bytes -= p->len - p->done;
-    TAILQ_REMOVE(&wire->placements, p, link);
+    STAILQ_REMOVE_HEAD(&wire->placements, link);
     free(p->data);
     free(p);
 }
@@ -158,7 +159,7 @@ static void drop_placement(struct wire *wire, struct placement *p)
 void sim_wire_place_event(struct world_event *event)
 {
     struct wire *wire = container_of(event, struct wire, place_event);
-    struct placement *p = TAILQ_FIRST(&wire->placements);
+    struct placement *p = STAILQ_FIRST(&wire->placements);
     uint64_t left = p->len - p->done;
     uint64_t len = (1 + draw(wire, left / CUT_BYTES + 1)) * CUT_BYTES;
     if (len >= left) {
@@ -175,7 +176,7 @@ void sim_wire_place_event(struct world_event *event)
 void sim_wire_place(struct wire *wire, uint64_t upto)
 {
     struct placement *p;
-    while ((p = TAILQ_FIRST(&wire->placements)) && p->number <= upto) {
+    while ((p = STAILQ_FIRST(&wire->placements)) && p->number <= upto) {
         wire->network->counts.forced_bytes += p->len - p->done;
         place_bytes(wire, p, p->len - p->done);
         drop_placement(wire, p);
@@ -187,7 +188,7 @@ void sim_wire_place_window(struct wire *wire, const struct sim_mr *mr)
 {
     uint64_t upto = 0;
     struct placement *p;
-    TAILQ_FOREACH(p, &wire->placements, link)
+    STAILQ_FOREACH(p, &wire->placements, link)
     if (p->mr == mr)
         upto = p->number;
     sim_wire_place(wire, upto);
@@ -198,7 +199,7 @@ static uint64_t last_before(const struct wire *wire, const struct op *op)
 {
     uint64_t upto = 0;
     const struct placement *p;
-    TAILQ_FOREACH(p, &wire->placements, link)
+    STAILQ_FOREACH(p, &wire->placements, link)
     if (p->complete_ns <= op->flushed_ns && (uintptr_t)p->to < op->remote + op->len &&
         op->remote < (uintptr_t)p->to + p->len)
         upto = p->number;
@@ -206,12 +207,12 @@ static uint64_t last_before(const struct wire *wire, const struct op *op)
 }
 
 /* A write that was complete before this operation was flushed, on whatever lane, lands before it
- * where the two overlap: a device without relaxed ordering keeps its own accesses in order. */
+ * where the two overlap. */
 static void keep_device_order(struct op *op)
 {
     struct sim_fabric *fabric = op->wire->to->fabric;
     struct end *end;
-    if (op->wire->to->cable->net.relaxed_ordering)
+    if (!op->wire->to->cable->net.ordered_device)
         return;
     LIST_FOREACH(end, &fabric->ends, link)
     sim_wire_place(end->in, last_before(end->in, op));
@@ -444,11 +445,12 @@ void sim_wire_lose_acks(struct wire *wire)
 
 void sim_wire_clear(struct wire *wire)
 {
-    struct op *op;
-    while ((op = TAILQ_FIRST(&wire->ops)))
+    for (struct op *op = TAILQ_FIRST(&wire->ops), *next; op; op = next) {
+        next = TAILQ_NEXT(op, link);
         remove_op(op);
+    }
     struct placement *p;
-    while ((p = TAILQ_FIRST(&wire->placements)))
+    while ((p = STAILQ_FIRST(&wire->placements)))
         drop_placement(wire, p);
     schedule_placement(wire);
 }

@@ -248,7 +248,7 @@ void pr_world_run_shared(const struct world_scenario *scenario, struct world_sha
     struct world *w = open_world(scenario, shared);
     /* Static, for after a failure the threads outlive this call. One world a process. */
     static struct main_arg args[WORLD_SIDES_MAX];
-    struct pr_thread *mains[WORLD_SIDES_MAX];
+    struct pr_thread *mains[WORLD_SIDES_MAX] = {NULL};
     the_world = w;
     pr_runtime_set(&pr_world_runtime);
     if (scenario->begin)

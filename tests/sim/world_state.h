@@ -74,6 +74,7 @@ struct world_shared {
     bool over;         /* the verdict is complete */
     bool someone_died; /* a side was killed */
     char running[32];  /* the thread with the baton */
+    char crash[2048];  /* where it died by a signal */
     const char *point; /* the last one passed: a string literal, same in parent and child */
 };
 
@@ -145,8 +146,8 @@ void pr_world_report_failure(struct world *w, const char *sentence, bool with_st
 /* stacks.c */
 /* The calling thread's stack into thread->frames. */
 void pr_world_stack_take(struct pr_thread *thread);
-/* Appends one line per frame; returns how many bytes. */
-int pr_world_stack_print(const struct pr_thread *thread, char *out, int room);
+/* One line per frame of the program; returns how many bytes. */
+int pr_world_stack_print(void *const *frames, int count, char *out, int room);
 
 /* world.c */
 void pr_world_fail_with_stacks(struct world *w, const char *format, ...)

@@ -20,7 +20,7 @@ static char said[4096]; /* on stderr by the last parse */
 static int parse(const char *line, struct pr_guest_options *out)
 {
     static char words[1024];
-    char *argv[32] = {(char *)"guest"};
+    char *argv[64] = {(char *)"guest"};
     int argc = 1;
     snprintf(words, sizeof(words), "%s", line);
     for (char *word = strtok(words, " "); word; word = strtok(NULL, " "))

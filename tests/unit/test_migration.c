@@ -122,6 +122,20 @@ static bool slow_epochs(struct mock_destination *d, struct mock_lane *lane, enum
     return false;
 }
 
+/* How many rounds it takes until the rates speak against another one depends on the clock, so a row
+ * of rounds counts as one here. The first is never followed by anything but another. */
+static void assert_calls_squeezed(const char *calls, const char *expected)
+{
+    char squeezed[sizeof(((struct fake_vmm *)0)->calls)];
+    size_t len = 0;
+    for (; *calls; calls++) {
+        if (*calls != 'y' || !len || squeezed[len - 1] != 'y')
+            squeezed[len++] = *calls;
+    }
+    squeezed[len] = '\0';
+    assert_string_equal(squeezed, expected);
+}
+
 static void a_guest_that_outruns_the_link_is_slowed_step_by_step(void **state)
 {
     (void)state;
@@ -130,7 +144,8 @@ static void a_guest_that_outruns_the_link_is_slowed_step_by_step(void **state)
     run.d.hook = slow_epochs;
     assert_int_equal(go(&run), -EBUSY);
     /* Nobody is slowed after the first round. In the end the guest is at full speed again. */
-    assert_string_equal(run.vmm.calls, "Syytytytytyty0E");
+    assert_calls_squeezed(run.vmm.calls, "Sytytytytyty0E");
+    assert_memory_equal(run.vmm.calls, "Syy", 3);
     assert_int_equal(run.vmm.throttle_percent, 0);
     assert_int_equal(run.outcome.guest_is_here, 1);
     assert_non_null(strstr(run.outcome.message, "slowed by 90%"));
@@ -139,9 +154,9 @@ static void a_guest_that_outruns_the_link_is_slowed_step_by_step(void **state)
     assert_int_equal(round.throttle_percent, 0);
     assert_int_equal(round.dirty_bytes, FAKE_PAGES * 4096);
     assert_int_equal(round.bytes, FAKE_PAGES * 4096);
-    assert_int_equal(pagerail_migration_round(run.migration, 6, &round), 0);
+    assert_int_equal(pagerail_migration_round(run.migration, run.outcome.rounds - 1, &round), 0);
     assert_int_equal(round.throttle_percent, 90);
-    assert_int_equal(pagerail_migration_round(run.migration, 7, &round), -EINVAL);
+    assert_int_equal(pagerail_migration_round(run.migration, run.outcome.rounds, &round), -EINVAL);
     close_run(&run);
 }
 
@@ -154,7 +169,8 @@ static void a_stalled_migration_may_be_forced(void **state)
     run.options.on_stall = PAGERAIL_STALL_FORCE;
     run.vmm.ops.throttle = NULL;
     assert_int_equal(go(&run), 0);
-    assert_string_equal(run.vmm.calls, "SyyPyVE");
+    assert_calls_squeezed(run.vmm.calls, "SyPyVE");
+    assert_memory_equal(run.vmm.calls, "Syy", 3);
     close_run(&run);
 }
 
@@ -166,7 +182,8 @@ static void a_failing_throttle_is_taken_back(void **state)
     run.d.hook = slow_epochs;
     run.vmm.fails = "t";
     assert_int_equal(go(&run), -EIO);
-    assert_string_equal(run.vmm.calls, "Syyt0E");
+    assert_calls_squeezed(run.vmm.calls, "Syt0E");
+    assert_memory_equal(run.vmm.calls, "Syy", 3);
     close_run(&run);
 }
 
@@ -240,7 +257,7 @@ static void a_save_that_met_a_failed_session_does_not_hide_why(void **state)
     run.options.switchover_timeout_ms = 50;
     run.vmm.state_bytes = 4096;
     assert_int_equal(go(&run), -ETIMEDOUT);
-    assert_int_equal(run.vmm.io_result, -ETIME);
+    assert_int_equal(run.vmm.io_result, -ETIMEDOUT);
     assert_string_equal(run.vmm.calls, "SyPyVRE");
     assert_non_null(strstr(run.outcome.message, "raise switchover_timeout_ms"));
     close_run(&run);
