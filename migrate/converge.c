@@ -65,7 +65,9 @@ enum pr_verdict pr_converge_judge(const struct pr_converge_input *in)
         return PR_VERDICT_SWITCHOVER;
     if (in->rounds >= in->max_rounds)
         return fits ? PR_VERDICT_SWITCHOVER : PR_VERDICT_STALL;
-    if (hopeful || in->fixed_ns > in->budget_ns)
+    if (hopeful || in->rounds <= 1)
         return PR_VERDICT_ROUND;
-    return in->throttle_percent < in->max_throttle_percent ? PR_VERDICT_THROTTLE : PR_VERDICT_STALL;
+    bool worth_it = in->fixed_ns <= in->budget_ns;
+    return worth_it && in->throttle_percent < in->max_throttle_percent ? PR_VERDICT_THROTTLE
+                                                                       : PR_VERDICT_STALL;
 }

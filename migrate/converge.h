@@ -15,7 +15,7 @@
  * sides, and however long it took, a guest that writes all of its memory in that time leaves as
  * much as was sent. Later a round counts as one that did not shrink only if it left too much and
  * the rates say that the next one will too. And a guest is not slowed for what its writes do not
- * cost: a dirty log that takes longer to read than the budget allows.
+ * cost: a dirty log that takes longer to read, or round trips longer, than the budget allows.
  */
 #ifndef PR_MIGRATE_CONVERGE_H
 #define PR_MIGRATE_CONVERGE_H
@@ -56,7 +56,7 @@ struct pr_converge_input {
     uint64_t remaining_bytes; /* found dirty after it */
     uint64_t next_bytes;      /* that the next one is expected to leave */
     uint64_t predicted_ns;    /* downtime */
-    uint64_t fixed_ns;        /* downtime with nothing left to copy */
+    uint64_t fixed_ns;        /* downtime with nothing left to copy, by the least measured */
     uint64_t budget_ns;
     uint32_t throttle_percent, max_throttle_percent; /* max 0: the VMM cannot throttle */
 };

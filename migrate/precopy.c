@@ -96,6 +96,8 @@ static int read_log(struct pagerail_migration *m, struct pagerail_round *round)
     uint64_t start = pr_now_ns();
     int err = pr_dirty_sync(&m->dirty, m->pool);
     m->estimates.sync_ns = pr_now_ns() - start;
+    if (!m->least_sync_ns || m->estimates.sync_ns < m->least_sync_ns)
+        m->least_sync_ns = m->estimates.sync_ns;
     /* From read to read: the round itself is only a part of that. */
     uint64_t since_ns = start - m->log_since_ns;
     m->log_since_ns = start;
@@ -146,8 +148,7 @@ static uint64_t budget_ns(const struct pagerail_migration *m)
 /* The downtime with nothing left to copy. */
 static uint64_t fixed_ns(const struct pagerail_migration *m)
 {
-    const struct pr_estimates idle = {.sync_ns = m->estimates.sync_ns,
-                                      .rtt_ns = m->estimates.rtt_ns};
+    const struct pr_estimates idle = {.sync_ns = m->least_sync_ns, .rtt_ns = m->estimates.rtt_ns};
     return pr_converge_downtime_ns(&idle, 0);
 }
 
@@ -158,10 +159,10 @@ static int stalled(struct pagerail_migration *m)
     if (fixed_ns(m) > budget_ns(m))
         return pr_error(EBUSY,
                         "with nothing left to copy, stopping the guest would still cost %" PRIu64
-                        " ms, of which reading its dirty log takes %" PRIu64
-                        ", and the budget is %u ms: raise the budget or force it",
-                        fixed_ns(m) / 1000000, m->estimates.sync_ns / 1000000,
-                        m->options.downtime_budget_ms);
+                        " ms (reading its dirty log %" PRIu64 ", round trips %" PRIu64
+                        "), and the budget is %u ms: raise the budget or force it",
+                        fixed_ns(m) / 1000000, m->least_sync_ns / 1000000,
+                        2 * m->estimates.rtt_ns / 1000000, m->options.downtime_budget_ms);
     return pr_error(
         EBUSY,
         "the guest dirties %" PRIu64 " MB/s and the link carries %" PRIu64
