@@ -281,7 +281,9 @@ int rdma_resolve_route(struct rdma_cm_id *id, int timeout_ms)
 
 int rdma_set_option(struct rdma_cm_id *id, int level, int name, void *value, size_t len)
 {
-    (void)id, (void)value, (void)len;
+    (void)id;
+    assert_int_equal(len, 1);
+    assert_int_equal(*(uint8_t *)value, mock.device_attr.vendor_id == 0xffffff ? 19 : 16);
     assert_int_equal(level, RDMA_OPTION_ID);
     assert_int_equal(name, RDMA_OPTION_ID_ACK_TIMEOUT);
     return fails() ? -1 : 0;
