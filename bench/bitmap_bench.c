@@ -148,6 +148,11 @@ static void bench_set(struct pr_bench *bench, void *arg)
     pr_bench_counter(bench, "ranges", (double)load->count);
 }
 
+static const struct pr_bench_tables tables = {
+    .ratios = ratios,
+    .ratio_count = sizeof(ratios) / sizeof(ratios[0]),
+};
+
 int main(int argc, char **argv)
 {
     bitmap = pr_bitmap_over(pr_bench_memory(BITMAP_BYTES, false), PAGES);
@@ -156,7 +161,7 @@ int main(int argc, char **argv)
     pr_bench_register("runs_take/768MiB/1%/1MiB", bench_take, &large);
     pr_bench_register("runs_take/768MiB/1%/64KiB", bench_take, &small);
     pr_bench_register("bitmap_set_range/1%/1MiB", bench_set, &large);
-    int status = pr_bench_program(argc, argv, ratios, sizeof(ratios) / sizeof(ratios[0]));
+    int status = pr_bench_program(argc, argv, &tables);
     free(large.clusters);
     free(small.clusters);
     return status;

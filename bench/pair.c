@@ -19,17 +19,27 @@ void pr_bench_pair_close(struct pr_bench_pair *pair)
         munmap(pair->memory, pair->len_bytes);
 }
 
-void pr_bench_pair_map(struct pr_bench_pair *pair, size_t len_bytes, bool huge)
+static void map(struct pr_bench_pair *pair, size_t len_bytes, bool huge)
 {
-    if (pair->memory && pair->len_bytes == len_bytes && pair->huge == huge)
-        return;
     if (pair->memory)
         munmap(pair->memory, pair->len_bytes);
     pair->memory = pr_bench_reserve(len_bytes, huge);
     pair->len_bytes = len_bytes;
     pair->huge = huge;
-    pr_bench_fill(pair->memory, len_bytes);
     pr_bench_peer_map(&pair->peer, len_bytes, huge);
+}
+
+void pr_bench_pair_map(struct pr_bench_pair *pair, size_t len_bytes, bool huge)
+{
+    if (pair->memory && pair->len_bytes == len_bytes && pair->huge == huge)
+        return;
+    map(pair, len_bytes, huge);
+    pr_bench_fill(pair->memory, len_bytes);
+}
+
+void pr_bench_pair_reserve(struct pr_bench_pair *pair, size_t len_bytes)
+{
+    map(pair, len_bytes, false);
 }
 
 void pr_bench_pair_stamp(struct pr_bench_pair *pair, uint64_t stride)
@@ -65,7 +75,7 @@ void pr_bench_pair_part(struct pr_bench_pair *pair)
     pr_bench_peer_part(&pair->peer);
 }
 
-static void settle(struct pr_bench_pair *pair)
+void pr_bench_pair_settle(struct pr_bench_pair *pair)
 {
     pr_bench_must(pagerail_source_epoch_end(pair->session, &pair->epoch), "ending an epoch");
     pr_bench_must(pagerail_source_epoch_wait(pair->session, pair->epoch, -1), "an epoch");
@@ -74,7 +84,7 @@ static void settle(struct pr_bench_pair *pair)
 void pr_bench_pair_pass(struct pr_bench_pair *pair)
 {
     pr_bench_must(pagerail_source_push(pair->session, 0, 0, pair->len_bytes), "a push");
-    settle(pair);
+    pr_bench_pair_settle(pair);
 }
 
 void pr_bench_pair_round(struct pr_bench_pair *pair, uint64_t *bits)
@@ -82,7 +92,7 @@ void pr_bench_pair_round(struct pr_bench_pair *pair, uint64_t *bits)
     uint64_t pages = pair->len_bytes / PAGERAIL_PAGE_BYTES;
     pr_bench_must(pagerail_source_push_dirty(pair->session, 0, 0, pair->len_bytes, bits, pages),
                   "a push of dirty pages");
-    settle(pair);
+    pr_bench_pair_settle(pair);
 }
 
 uint64_t pr_bench_pair_cpu_ns(struct pr_bench_pair *pair)

@@ -24,6 +24,9 @@ void pr_bench_pair_close(struct pr_bench_pair *pair);
  * this. Without a session. */
 void pr_bench_pair_map(struct pr_bench_pair *pair, size_t len_bytes, bool huge);
 
+/* Memory on both sides that nothing is in. Without a session. */
+void pr_bench_pair_reserve(struct pr_bench_pair *pair, size_t len_bytes);
+
 /* A new stamp into every stride-th page of the source / it must have arrived. */
 void pr_bench_pair_stamp(struct pr_bench_pair *pair, uint64_t stride);
 void pr_bench_pair_expect(struct pr_bench_pair *pair, uint64_t stride);
@@ -37,6 +40,9 @@ void pr_bench_pair_part(struct pr_bench_pair *pair);
 /* Hands everything over / the pages whose bits are set, and waits until the destination has it. */
 void pr_bench_pair_pass(struct pr_bench_pair *pair);
 void pr_bench_pair_round(struct pr_bench_pair *pair, uint64_t *bits);
+
+/* Ends the epoch and waits until the destination has it. */
+void pr_bench_pair_settle(struct pr_bench_pair *pair);
 
 /* Processor time of both processes so far. */
 uint64_t pr_bench_pair_cpu_ns(struct pr_bench_pair *pair);

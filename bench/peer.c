@@ -74,9 +74,9 @@ static uint64_t map(struct child *child, size_t len_bytes, bool huge)
     return (uintptr_t)child->memory;
 }
 
-static void touch(struct child *child)
+static void touch(struct child *child, size_t stride)
 {
-    for (size_t at = 0; at < child->len_bytes; at += PAGERAIL_PAGE_BYTES)
+    for (size_t at = 0; at < child->len_bytes; at += stride)
         child->memory[at] = 1;
 }
 
@@ -110,7 +110,7 @@ static void serve(struct child *child, const struct question *q)
         answer(child, map(child, q->a, q->b));
         return;
     case ASK_TOUCH:
-        touch(child);
+        touch(child, q->a);
         break;
     case ASK_FORGET:
         madvise(child->memory, child->len_bytes, MADV_DONTNEED);
@@ -193,9 +193,9 @@ void pr_bench_peer_map(struct pr_bench_peer *peer, size_t len_bytes, bool huge)
     peer->len_bytes = len_bytes;
 }
 
-void pr_bench_peer_touch(struct pr_bench_peer *peer)
+void pr_bench_peer_touch(struct pr_bench_peer *peer, size_t stride)
 {
-    ask(peer, ASK_TOUCH, 0, 0);
+    ask(peer, ASK_TOUCH, stride, 0);
 }
 
 void pr_bench_peer_forget(struct pr_bench_peer *peer)

@@ -29,8 +29,8 @@ void pr_bench_peer_stop(struct pr_bench_peer *peer);
 /* Gives the child memory, never touched, instead of what it had. */
 void pr_bench_peer_map(struct pr_bench_peer *peer, size_t len_bytes, bool huge);
 
-/* All its pages are really there / none is, as in new memory. */
-void pr_bench_peer_touch(struct pr_bench_peer *peer);
+/* A page in every `stride` bytes is really there / none is, as in new memory. */
+void pr_bench_peer_touch(struct pr_bench_peer *peer, size_t stride);
 void pr_bench_peer_forget(struct pr_bench_peer *peer);
 
 /* Listens, and accepts the next connection while the caller goes on. fresh: claims that the memory

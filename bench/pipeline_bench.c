@@ -3,6 +3,7 @@
 #include "bench/memory.h"
 #include "bench/pair.h"
 #include "bench/program.h"
+#include "bench/shim.h"
 
 #include "base/runtime.h"
 
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#define MEMORY_BYTES ((size_t)512 << 20)
+#define MEMORY_BYTES ((size_t)1 << 30)
 #define PAGES (MEMORY_BYTES / PAGERAIL_PAGE_BYTES)
 #define CALL_BYTES ((size_t)1 << 20) /* of the bare loop */
 #define CALL_PAGES 512               /* of the bare loop over scattered pages */
@@ -83,15 +84,16 @@ static uint64_t loop(void *arg)
     struct part parts[MAX_THREADS];
     pthread_t threads[MAX_THREADS];
     void *(*move)(void *) = run->stride > 1 ? move_pages : move_all;
-    size_t share = MEMORY_BYTES / (run->more_threads + 1);
+    const unsigned more = run->more_threads;
+    size_t share = MEMORY_BYTES / (more + 1);
     uint64_t start = clock_ns(run);
-    for (unsigned i = 0; i <= run->more_threads; i++) {
+    for (unsigned i = 0; i <= more; i++) {
         parts[i] = (struct part){run, i * share, (i + 1) * share};
         if (i && pthread_create(&threads[i], NULL, move, &parts[i]))
             abort();
     }
     move(&parts[0]);
-    for (unsigned i = 1; i <= run->more_threads; i++)
+    for (unsigned i = 1; i <= more; i++)
         pthread_join(threads[i], NULL);
     uint64_t ns = clock_ns(run) - start;
     pr_bench_pair_expect(&pair, run->stride);
@@ -108,7 +110,7 @@ static void prepare_pass(void *arg)
     if (run->fresh)
         pr_bench_peer_forget(&pair.peer);
     else
-        pr_bench_peer_touch(&pair.peer);
+        pr_bench_peer_touch(&pair.peer, PAGERAIL_PAGE_BYTES);
     pr_bench_pair_stamp(&pair, run->stride);
 }
 
@@ -125,6 +127,42 @@ static uint64_t pass(void *arg)
     pr_bench_pair_part(&pair);
     pr_bench_pair_expect(&pair, run->stride);
     return ns;
+}
+
+/* ---- first passes over memory that is all zero: the last of the table, for no data is left ----
+ */
+
+static void prepare_zeros(void *arg)
+{
+    const struct run *run = arg;
+    pr_bench_pair_part(&pair);
+    pr_bench_pair_map(&pair, MEMORY_BYTES, run->huge);
+    pr_bench_peer_forget(&pair.peer);
+    memset(pair.memory, 0, pair.len_bytes);
+}
+
+static uint64_t pass_zeros(void *arg)
+{
+    const struct run *run = arg;
+    pr_bench_pair_listen(&pair, run->fresh);
+    uint64_t start = clock_ns(run);
+    pr_bench_pair_connect(&pair, run->lanes);
+    pr_bench_pair_pass(&pair);
+    uint64_t ns = clock_ns(run) - start;
+    struct pagerail_stats stats;
+    pagerail_source_stats(pair.session, &stats);
+    if (stats.zero_pages != PAGES || stats.pages_sent) {
+        fprintf(stderr, "not all pages were found zero: the figures mean nothing\n");
+        abort();
+    }
+    return ns;
+}
+
+static uint64_t read_zeros(void *arg)
+{
+    (void)arg;
+    pr_bench_keep(pr_bench_read(pair.memory, pair.len_bytes));
+    return 0;
 }
 
 /* ---- dirty rounds: of one session ---- */
@@ -158,14 +196,14 @@ static uint64_t dirty_round(void *arg)
         .name = title, .ours = {"first pass", prepare_pass, pass},                                 \
         .reference = {"bare loop", prepare_pass, loop},                                            \
         .arg = &(struct run){.stride = 1, __VA_ARGS__}, .bytes_per_turn = MEMORY_BYTES,            \
-        .pairs = 11, .bar = bar_,                                                                  \
+        .pairs = 15, .bar = bar_,                                                                  \
     }
 #define ROUND(title, bar_, ...)                                                                    \
     {                                                                                              \
         .name = title, .ours = {"dirty round", prepare_round, dirty_round},                        \
         .reference = {"bare loop of 512 pages", prepare_round, loop},                              \
         .arg = &(struct run){.stride = 2, __VA_ARGS__}, .bytes_per_turn = MEMORY_BYTES / 2,        \
-        .pairs = 11, .bar = bar_,                                                                  \
+        .pairs = 15, .bar = bar_,                                                                  \
     }
 
 static const struct pr_ratio ratios[] = {
@@ -183,12 +221,26 @@ static const struct pr_ratio ratios[] = {
     ROUND("round-alternate", 0.85),
     ROUND("round-alternate-cpu", 0, .cpu = true),
     ROUND("round-alternate-2-loops", 0, .more_threads = 1),
+    {
+        .name = "pass-zero-1-lane",
+        .ours = {"first pass of zeroes", prepare_zeros, pass_zeros},
+        .reference = {"vectorised read", prepare_zeros, read_zeros},
+        .arg = &(struct run){.stride = 1, .huge = true, .fresh = true, .lanes = 1},
+        .bytes_per_turn = MEMORY_BYTES,
+        .pairs = 15,
+        .bar = 0.80,
+    },
+};
+
+static const struct pr_bench_tables tables = {
+    .ratios = ratios,
+    .ratio_count = sizeof(ratios) / sizeof(ratios[0]),
 };
 
 int main(int argc, char **argv)
 {
     pr_bench_pair_open(&pair);
-    int status = pr_bench_program(argc, argv, ratios, sizeof(ratios) / sizeof(ratios[0]));
+    int status = pr_bench_program(argc, argv, &tables);
     pr_bench_pair_close(&pair);
     return status;
 }

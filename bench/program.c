@@ -64,22 +64,51 @@ static int parse(int argc, char **argv, struct options *out)
     return optind == argc && !wrong ? 0 : usage(argv[0]);
 }
 
-int pr_bench_program(int argc, char **argv, const struct pr_ratio *ratios, unsigned count)
+static bool is_wanted(const struct options *options, const char *name)
+{
+    return !options->only || strstr(name, options->only);
+}
+
+static struct json_object *run_ratios(const struct options *options,
+                                      const struct pr_bench_tables *tables)
+{
+    struct json_object *all = json_object_new_array();
+    for (unsigned i = 0; i < tables->ratio_count; i++) {
+        struct pr_ratio_result result;
+        if (!is_wanted(options, tables->ratios[i].name))
+            continue;
+        pr_ratio_measure(&tables->ratios[i], options->pairs, &result);
+        pr_ratio_print(&result);
+        json_object_array_add(all, pr_ratio_to_json(&result));
+    }
+    return all;
+}
+
+static struct json_object *run_figures(const struct options *options,
+                                       const struct pr_bench_tables *tables)
+{
+    struct json_object *all = json_object_new_array();
+    for (unsigned i = 0; i < tables->figure_count; i++) {
+        struct pr_figure_result result;
+        if (!is_wanted(options, tables->figures[i].name))
+            continue;
+        pr_figure_measure(&tables->figures[i], &result);
+        pr_figure_print(&result);
+        json_object_array_add(all, pr_figure_to_json(&result));
+    }
+    return all;
+}
+
+int pr_bench_program(int argc, char **argv, const struct pr_bench_tables *tables)
 {
     struct options options = {0};
     pr_bench_options(&argc, argv); /* takes its own out first */
     int status = parse(argc, argv, &options);
     if (status)
         return status;
-    struct json_object *all = json_object_new_array();
-    for (unsigned i = 0; i < count; i++) {
-        struct pr_ratio_result result;
-        if (options.only && !strstr(ratios[i].name, options.only))
-            continue;
-        pr_ratio_measure(&ratios[i], options.pairs, &result);
-        pr_ratio_print(&result);
-        json_object_array_add(all, pr_ratio_to_json(&result));
-    }
+    struct json_object *all = json_object_new_object();
+    json_object_object_add(all, "ratios", run_ratios(&options, tables));
+    json_object_object_add(all, "figures", run_figures(&options, tables));
     if (options.json && json_object_to_file_ext(options.json, all, JSON_C_TO_STRING_PRETTY)) {
         fprintf(stderr, "%s", json_util_get_last_err());
         status = 2;

@@ -2,9 +2,9 @@
 #include "bench/ratio.h"
 
 #include "base/runtime.h"
+#include "bench/median.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 static uint64_t clock_ns(const struct pr_ratio *ratio)
@@ -25,18 +25,6 @@ static double turn_ns(const struct pr_ratio *ratio, const struct pr_ratio_side *
     uint64_t timed = clock_ns(ratio) - start;
     uint64_t ns = told ? told : timed;
     return ns ? (double)ns : 1; /* a clock too coarse must not divide by zero */
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median_of(double *values, unsigned count)
-{
-    qsort(values, count, sizeof(*values), compare);
-    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
 void pr_ratio_measure(const struct pr_ratio *ratio, unsigned pairs, struct pr_ratio_result *out)
@@ -61,9 +49,9 @@ void pr_ratio_measure(const struct pr_ratio *ratio, unsigned pairs, struct pr_ra
     *out = (struct pr_ratio_result){
         .ratio = ratio,
         .pairs = pairs,
-        .median = median_of(ratios, pairs), /* sorts: min and max are the ends */
-        .ours_Bps = giga / median_of(ours, pairs),
-        .reference_Bps = giga / median_of(reference, pairs),
+        .median = pr_median(ratios, pairs), /* sorts: min and max are the ends */
+        .ours_Bps = giga / pr_median(ours, pairs),
+        .reference_Bps = giga / pr_median(reference, pairs),
     };
     out->min = ratios[0];
     out->max = ratios[pairs - 1];

@@ -135,6 +135,11 @@ static void register_all(void)
     }
 }
 
+static const struct pr_bench_tables tables = {
+    .ratios = ratios,
+    .ratio_count = sizeof(ratios) / sizeof(ratios[0]),
+};
+
 int main(int argc, char **argv)
 {
     zeros = pr_bench_memory(MEMORY_BYTES, true);
@@ -146,5 +151,5 @@ int main(int argc, char **argv)
         tails[(i + 1) * PR_ZERO_PAGE_BYTES - 1] = value;
     }
     register_all();
-    return pr_bench_program(argc, argv, ratios, sizeof(ratios) / sizeof(ratios[0]));
+    return pr_bench_program(argc, argv, &tables);
 }

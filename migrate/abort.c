@@ -7,14 +7,22 @@
 #include "base/log.h"
 #include "migrate/migration.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static void resume_guest(struct pagerail_migration *m)
 {
     if (!m->stopped || pr_fault("abort.skip_resume"))
         return;
     int err = m->ops.resume(m->vmm.opaque);
-    if (err)
-        pr_log_error("the VMM could not resume the guest: error %d", -err);
     m->stopped = false;
+    if (err >= 0)
+        return;
+    pr_callback_result("resume", err);
+    pr_log_error("the guest stands still: %s", pr_error_message());
+    size_t len = strlen(m->message);
+    snprintf(m->message + len, sizeof(m->message) - len, "; and the guest stands still: %s",
+             pr_error_message());
 }
 
 static void undo_throttle(struct pagerail_migration *m)

@@ -27,6 +27,16 @@ uint64_t pr_converge_downtime_ns(const struct pr_estimates *e, uint64_t remainin
     return to_ns(copy_s + fixed_s);
 }
 
+uint64_t pr_converge_next_bytes(const struct pr_estimates *e, uint64_t remaining_bytes)
+{
+    if (!e->bandwidth_Bps)
+        return UINT64_MAX;
+    double round_s = (double)remaining_bytes / (double)e->bandwidth_Bps +
+                     ((double)e->sync_ns + (double)e->rtt_ns) / NS_PER_S;
+    double bytes = (double)e->dirty_rate_Bps * round_s;
+    return bytes < 1e19 ? (uint64_t)bytes : UINT64_MAX;
+}
+
 uint64_t pr_converge_eta_ns(const struct pr_estimates *e, uint64_t remaining_bytes)
 {
     if (!e->bandwidth_Bps || e->dirty_rate_Bps >= e->bandwidth_Bps)
@@ -40,16 +50,24 @@ uint32_t pr_converge_throttle(uint32_t percent, uint32_t max_percent)
     return next < max_percent ? next : max_percent;
 }
 
+static bool shrinks(const struct pr_converge_input *in)
+{
+    return in->rounds <= 1 || (double)in->remaining_bytes <= SHRINKING * (double)in->sent_bytes ||
+           (double)in->next_bytes <= SHRINKING * (double)in->remaining_bytes;
+}
+
 enum pr_verdict pr_converge_judge(const struct pr_converge_input *in)
 {
-    bool shrinks = (double)in->remaining_bytes <= SHRINKING * (double)in->sent_bytes;
-    if (in->predicted_ns <= in->budget_ns / 2)
-        return PR_VERDICT_SWITCHOVER;
-    if (!shrinks && in->predicted_ns <= in->budget_ns)
+    bool fits = in->predicted_ns <= in->budget_ns;
+    /* With nothing left there is nothing to shrink. */
+    bool hopeful = in->remaining_bytes && shrinks(in);
+    if (in->predicted_ns <= in->budget_ns / 2 || (fits && !hopeful))
         return PR_VERDICT_SWITCHOVER;
     if (in->rounds >= in->max_rounds)
-        return in->predicted_ns <= in->budget_ns ? PR_VERDICT_SWITCHOVER : PR_VERDICT_STALL;
-    if (shrinks)
+        return fits ? PR_VERDICT_SWITCHOVER : PR_VERDICT_STALL;
+    if (hopeful || in->rounds <= 1)
         return PR_VERDICT_ROUND;
-    return in->throttle_percent < in->max_throttle_percent ? PR_VERDICT_THROTTLE : PR_VERDICT_STALL;
+    bool worth_it = in->fixed_ns <= in->budget_ns;
+    return worth_it && in->throttle_percent < in->max_throttle_percent ? PR_VERDICT_THROTTLE
+                                                                       : PR_VERDICT_STALL;
 }

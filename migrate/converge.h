@@ -10,6 +10,12 @@
  * for those, and for what no prediction can know (a busy processor, a burst of writes between the
  * last look and the stop). When rounds stop shrinking the whole budget counts, then the guest is
  * slowed, a fifth of its time more each round, and then the user's choice for a stall applies.
+ *
+ * To slow the guest takes evidence. The first round is none: it pays for first touches on both
+ * sides, and however long it took, a guest that writes all of its memory in that time leaves as
+ * much as was sent. Later a round counts as one that did not shrink only if it left too much and
+ * the rates say that the next one will too. And a guest is not slowed for what its writes do not
+ * cost: a dirty log that takes longer to read, or round trips longer, than the budget allows.
  */
 #ifndef PR_MIGRATE_CONVERGE_H
 #define PR_MIGRATE_CONVERGE_H
@@ -29,6 +35,9 @@ struct pr_estimates {
 /* UINT64_MAX when there is no bandwidth to divide by. */
 uint64_t pr_converge_downtime_ns(const struct pr_estimates *estimates, uint64_t remaining_bytes);
 
+/* What a round over `remaining_bytes` is expected to leave. UINT64_MAX as above. */
+uint64_t pr_converge_next_bytes(const struct pr_estimates *estimates, uint64_t remaining_bytes);
+
 /* Until completion if the guest goes on as it does: the rounds' geometric sum. UINT64_MAX when the
  * guest dirties as fast as the link carries. */
 uint64_t pr_converge_eta_ns(const struct pr_estimates *estimates, uint64_t remaining_bytes);
@@ -43,9 +52,11 @@ enum pr_verdict {
 struct pr_converge_input {
     uint32_t rounds; /* done */
     uint32_t max_rounds;
-    uint64_t remaining_bytes; /* found dirty after the last round */
     uint64_t sent_bytes;      /* that the last round had at its start */
-    uint64_t predicted_ns;
+    uint64_t remaining_bytes; /* found dirty after it */
+    uint64_t next_bytes;      /* that the next one is expected to leave */
+    uint64_t predicted_ns;    /* downtime */
+    uint64_t fixed_ns;        /* downtime with nothing left to copy, by the least measured */
     uint64_t budget_ns;
     uint32_t throttle_percent, max_throttle_percent; /* max 0: the VMM cannot throttle */
 };

@@ -72,7 +72,7 @@ static int sync_range(void *opaque, uint64_t i)
     int64_t found = dirty->ops->dirty_sync(dirty->vmm->opaque, range->region, range->first_page,
                                            range->pages, bits_of(dirty, range));
     if (found < 0)
-        return pr_callback_result("dirty_sync", (int)found);
+        return pr_callback_result("dirty_sync", found);
     if ((uint64_t)found > range->pages)
         return pr_error(EINVAL, "the VMM's dirty_sync found more pages than it was asked for");
     range->dirty += (uint64_t)found;
@@ -98,18 +98,13 @@ int pr_dirty_sync(struct pr_dirty *dirty, struct pr_pool *pool)
     return err;
 }
 
-int pr_dirty_push(struct pr_dirty *dirty, pagerail_source *source)
+int pr_dirty_push(struct pr_dirty *dirty, uint64_t index, pagerail_source *source)
 {
-    int err = 0;
-    for (uint64_t i = 0; i < dirty->range_count && !err; i++) {
-        struct pr_dirty_range *range = &dirty->ranges[i];
-        uint64_t page = dirty->vmm->regions[range->region].page_bytes;
-        if (range->dirty)
-            err = pagerail_source_push_dirty(source, range->region, range->first_page * page,
-                                             range->pages * page, bits_of(dirty, range),
-                                             range->dirty);
-        range->dirty = 0;
-    }
-    dirty->bytes = 0;
-    return err;
+    struct pr_dirty_range *range = &dirty->ranges[index];
+    uint64_t page = dirty->vmm->regions[range->region].page_bytes, found = range->dirty;
+    range->dirty = 0;
+    dirty->bytes -= found * page;
+    return found ? pagerail_source_push_dirty(source, range->region, range->first_page * page,
+                                              range->pages * page, bits_of(dirty, range), found)
+                 : 0;
 }

@@ -39,7 +39,7 @@ void pr_dirty_close(struct pr_dirty *dirty); /* safe on a zeroed struct */
  * was pushed must be acknowledged. ERRORS: what the VMM's dirty_sync returns. */
 int pr_dirty_sync(struct pr_dirty *dirty, struct pr_pool *pool);
 
-/* Hands the found pages over; only ranges that have any. */
-int pr_dirty_push(struct pr_dirty *dirty, pagerail_source *source);
+/* Hands the found pages of one range (below range_count) over; nothing if it has none. */
+int pr_dirty_push(struct pr_dirty *dirty, uint64_t index, pagerail_source *source);
 
 #endif

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_ERRNO 4095
+
 struct state {
     const char *name;
     enum pagerail_phase phase;
@@ -32,28 +34,20 @@ PAGERAIL_API const char *pagerail_phase_name(enum pagerail_phase phase)
     return (unsigned)phase < sizeof(names) / sizeof(names[0]) ? names[phase] : "unknown";
 }
 
-int pr_callback_result(const char *name, int result)
+int pr_callback_result(const char *name, int64_t result)
 {
     if (result >= 0)
         return 0;
-    return pr_error(-result, "the VMM's %s callback failed: %s", name, strerror(-result));
+    int err = result >= -MAX_ERRNO ? (int)-result : EIO;
+    return pr_error(err, "the VMM's %s callback failed: %s", name, strerror(err));
 }
 
 int pr_stream_callback_result(struct pagerail_migration *m, const char *name, int result)
 {
-    if (result < 0 && result == m->stream_error)
-        return pr_error(-result, "%s", m->stream_message);
-    return pr_callback_result(name, result);
-}
-
-/* Notes what the stream says to a callback. */
-static ssize_t stream_result(struct pagerail_migration *m, ssize_t result)
-{
-    if (result < 0) {
-        m->stream_error = (int)result;
-        memcpy(m->stream_message, pr_error_message(), sizeof(m->stream_message));
-    }
-    return result;
+    if (result >= 0)
+        return 0;
+    int err = pr_failure_get(&m->io);
+    return err ? err : pr_callback_result(name, result);
 }
 
 static void note_error(struct pagerail_migration *m, int err)
@@ -114,9 +108,17 @@ static int check_vmm(const struct pagerail_vmm *vmm, struct pagerail_vmm_ops *op
 {
     if (!vmm || !vmm->ops || vmm->ops->size < sizeof(vmm->ops->size))
         return pr_error(EINVAL, "a VMM needs its table of callbacks, with its size set");
+    if (!vmm->regions || !vmm->region_count)
+        return pr_error(EINVAL, "a VMM needs at least one memory region");
     memset(ops, 0, sizeof(*ops));
     size_t size = vmm->ops->size < sizeof(*ops) ? vmm->ops->size : sizeof(*ops);
     memcpy(ops, vmm->ops, size);
+    const unsigned char *surplus = (const unsigned char *)vmm->ops;
+    for (size_t i = size; i < vmm->ops->size; i++) {
+        if (surplus[i])
+            return pr_error(EINVAL, "the VMM has a callback that this version of pagerail does not "
+                                    "know");
+    }
     return 0;
 }
 
@@ -135,6 +137,7 @@ PAGERAIL_API int pagerail_migration_new(const struct pagerail_vmm *vmm,
         return err;
     }
     m->vmm = *vmm;
+    m->io = (struct pr_failure)PR_FAILURE_INIT;
     pthread_mutex_init(&m->lock, NULL);
     for (uint32_t r = 0; r < vmm->region_count; r++)
         m->total_bytes += vmm->regions[r].len_bytes;
@@ -255,14 +258,20 @@ PAGERAIL_API int pagerail_migration_write(pagerail_migration *m, const void *byt
 {
     if (!m->source)
         return pr_error(EINVAL, "only the source writes device state");
-    return (int)stream_result(m, pagerail_source_write(m->source, bytes, len));
+    int err = pagerail_source_write(m->source, bytes, len);
+    if (err)
+        pr_failure_set(&m->io, err);
+    return err;
 }
 
 PAGERAIL_API ssize_t pagerail_migration_read(pagerail_migration *m, void *to, size_t size)
 {
     if (!m->destination)
         return pr_error(EINVAL, "only the destination reads device state");
-    return stream_result(m, pagerail_destination_read(m->destination, to, size));
+    ssize_t got = pagerail_destination_read(m->destination, to, size);
+    if (got < 0)
+        pr_failure_set(&m->io, (int)got);
+    return got;
 }
 
 PAGERAIL_API int pagerail_migration_report(pagerail_migration *m, const void *bytes, size_t len)

@@ -34,8 +34,7 @@ struct pagerail_migration {
     enum pagerail_phase reached; /* the last phase before it ended */
     int error;
     char message[PAGERAIL_ERROR_MAX];
-    int stream_error; /* that the device-state stream gave to a callback, with its sentence */
-    char stream_message[PAGERAIL_ERROR_MAX];
+    struct pr_failure io; /* of the stream, as met by the save and load callbacks */
 
     bool tracking; /* dirty_start succeeded and dirty_stop was not called */
     bool stopped;  /* the guest, by us */
@@ -50,7 +49,9 @@ struct pagerail_migration {
     uint32_t round_count, round_room;
     struct pagerail_stats round_start; /* the session's figures when the round began */
     uint64_t round_start_ns, round_bytes;
+    uint64_t log_since_ns; /* since when the dirty log has collected what it holds */
     struct pr_estimates estimates;
+    uint64_t least_sync_ns;
     uint64_t predicted_ns;
 
     uint64_t start_ns, end_ns;
@@ -80,11 +81,11 @@ int pr_abort_source(struct pagerail_migration *m);
 int pr_abort_destination(struct pagerail_migration *m);
 int pr_abort_lost(struct pagerail_migration *m);
 
-/* Calls a callback's result into the library's form: an error without a sentence gets one. */
-int pr_callback_result(const char *name, int result);
+/* A callback's result in the library's form: an errno of the VMM gets a sentence. */
+int pr_callback_result(const char *name, int64_t result);
 
-/* The same of a callback that uses the stream: an error that it only passes on keeps its sentence.
- */
+/* The same for save and load: what went wrong with the session says more than what the callback
+ * made of it. */
 int pr_stream_callback_result(struct pagerail_migration *m, const char *name, int result);
 
 /* Hands what is dirty over to the session: the first time everything, then the log's pages. */

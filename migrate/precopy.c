@@ -16,6 +16,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+/* Handed over at once in the first round. */
+#define PUSH_BYTES (UINT64_C(64) << 20)
+
 /* Fewer bytes say nothing about the bandwidth. */
 #define MEASURABLE_BYTES (UINT64_C(1) << 20)
 
@@ -29,15 +32,41 @@ int pr_precopy_track(struct pagerail_migration *m)
     if (err)
         return err;
     m->tracking = true;
+    m->log_since_ns = pr_now_ns();
     m->dirty.bytes = m->total_bytes;
     return PR_STATE_ROUND;
+}
+
+/* In pieces: a push waits for the link once the workers' queues are full, and somebody may watch.
+ */
+static int push_region(struct pagerail_migration *m, uint32_t r)
+{
+    uint64_t len = m->vmm.regions[r].len_bytes;
+    int err = 0;
+    for (uint64_t at = 0; at < len && !err; at += PUSH_BYTES) {
+        uint64_t left = len - at, piece = left < PUSH_BYTES ? left : PUSH_BYTES;
+        err = pagerail_source_push(m->source, r, at, piece);
+        m->dirty.bytes -= piece;
+        pr_progress_sometimes(m);
+    }
+    return err;
 }
 
 static int push_everything(struct pagerail_migration *m)
 {
     int err = 0;
     for (uint32_t r = 0; r < m->vmm.region_count && !err; r++)
-        err = pagerail_source_push(m->source, r, 0, m->vmm.regions[r].len_bytes);
+        err = push_region(m, r);
+    return err;
+}
+
+static int push_dirty(struct pagerail_migration *m)
+{
+    int err = 0;
+    for (uint64_t i = 0; i < m->dirty.range_count && !err; i++) {
+        err = pr_dirty_push(&m->dirty, i, m->source);
+        pr_progress_sometimes(m);
+    }
     return err;
 }
 
@@ -46,7 +75,7 @@ int pr_precopy_push(struct pagerail_migration *m)
     m->round_bytes = m->dirty.bytes;
     m->round_start_ns = pr_now_ns();
     pagerail_source_stats(m->source, &m->round_start);
-    return m->round_count ? pr_dirty_push(&m->dirty, m->source) : push_everything(m);
+    return m->round_count ? push_dirty(m) : push_everything(m);
 }
 
 static int send_round(struct pagerail_migration *m)
@@ -66,9 +95,12 @@ static int read_log(struct pagerail_migration *m, struct pagerail_round *round)
 {
     uint64_t start = pr_now_ns();
     int err = pr_dirty_sync(&m->dirty, m->pool);
-    uint64_t now = pr_now_ns();
-    m->estimates.sync_ns = now - start;
-    uint64_t since_ns = now - m->round_start_ns;
+    m->estimates.sync_ns = pr_now_ns() - start;
+    if (!m->least_sync_ns || m->estimates.sync_ns < m->least_sync_ns)
+        m->least_sync_ns = m->estimates.sync_ns;
+    /* From read to read: the round itself is only a part of that. */
+    uint64_t since_ns = start - m->log_since_ns;
+    m->log_since_ns = start;
     round->dirty_bytes = m->dirty.bytes;
     round->dirty_rate_Bps =
         since_ns ? (uint64_t)((double)m->dirty.bytes * 1e9 / (double)since_ns) : 0;
@@ -108,10 +140,29 @@ static int record(struct pagerail_migration *m, const struct pagerail_round *rou
     return 0;
 }
 
+static uint64_t budget_ns(const struct pagerail_migration *m)
+{
+    return (uint64_t)m->options.downtime_budget_ms * 1000000;
+}
+
+/* The downtime with nothing left to copy. */
+static uint64_t fixed_ns(const struct pagerail_migration *m)
+{
+    const struct pr_estimates idle = {.sync_ns = m->least_sync_ns, .rtt_ns = m->estimates.rtt_ns};
+    return pr_converge_downtime_ns(&idle, 0);
+}
+
 static int stalled(struct pagerail_migration *m)
 {
     if (m->options.on_stall == PAGERAIL_STALL_FORCE)
         return PR_STATE_STOP;
+    if (fixed_ns(m) > budget_ns(m))
+        return pr_error(EBUSY,
+                        "with nothing left to copy, stopping the guest would still cost %" PRIu64
+                        " ms (reading its dirty log %" PRIu64 ", round trips %" PRIu64
+                        "), and the budget is %u ms: raise the budget or force it",
+                        fixed_ns(m) / 1000000, m->least_sync_ns / 1000000,
+                        2 * m->estimates.rtt_ns / 1000000, m->options.downtime_budget_ms);
     return pr_error(
         EBUSY,
         "the guest dirties %" PRIu64 " MB/s and the link carries %" PRIu64
@@ -135,10 +186,12 @@ static int decide(struct pagerail_migration *m)
     struct pr_converge_input input = {
         .rounds = m->round_count,
         .max_rounds = m->options.max_rounds,
-        .remaining_bytes = m->dirty.bytes,
         .sent_bytes = m->round_bytes,
+        .remaining_bytes = m->dirty.bytes,
+        .next_bytes = pr_converge_next_bytes(&m->estimates, m->dirty.bytes),
         .predicted_ns = m->predicted_ns,
-        .budget_ns = (uint64_t)m->options.downtime_budget_ms * 1000000,
+        .fixed_ns = fixed_ns(m),
+        .budget_ns = budget_ns(m),
         .throttle_percent = m->throttle_percent,
         .max_throttle_percent = m->ops.throttle ? m->options.max_throttle_percent : 0,
     };
@@ -169,6 +222,7 @@ static int forget_what_came_meanwhile(struct pagerail_migration *m)
 int pr_precopy_round(struct pagerail_migration *m)
 {
     struct pagerail_round round;
+    m->round_bytes = m->dirty.bytes;
     pr_progress_now(m);
     int err = send_round(m);
     if (!err && pr_fault("dirty.clear_late"))

@@ -8,7 +8,7 @@ static void fill_source(struct pagerail_migration *m, struct pagerail_progress *
     pagerail_source_stats(m->source, &p->stats);
     p->round = m->round_count + 1;
     p->round_bytes = m->round_bytes;
-    p->remaining_bytes = p->stats.pending_bytes;
+    p->remaining_bytes = m->dirty.bytes + p->stats.pending_bytes;
     p->bandwidth_Bps = m->estimates.bandwidth_Bps;
     uint64_t ns = pr_now_ns() - m->round_start_ns;
     uint64_t sent = p->stats.bytes_sent - m->round_start.bytes_sent;

@@ -25,18 +25,19 @@ struct delivery {
     struct pr_inlet *inlet;
 };
 
-/* Reads before it writes: a page that was never touched stays unallocated. A message may name a
- * hundred times all of the guest: an ending session does not wait for that. */
-static void clear(struct pr_appliers *all, uint8_t *at, uint64_t len)
+/* Reads before it writes: a page that was never touched stays unallocated. A range may be as long
+ * as a region, and the end of the session does not wait for it. */
+static int clear(struct pr_appliers *all, uint8_t *at, uint64_t len)
 {
     for (uint64_t done = 0; done < len; done += PR_ZERO_PAGE_BYTES) {
         if (atomic_load_explicit(&all->stopping, memory_order_relaxed))
-            return;
+            return pr_error(ECANCELED, "the session ends");
         if (pr_zero_is(at + done, PR_ZERO_PAGE_BYTES))
             continue;
         memset(at + done, 0, PR_ZERO_PAGE_BYTES);
         atomic_fetch_add_explicit(&all->zeroed_bytes, PR_ZERO_PAGE_BYTES, memory_order_relaxed);
     }
+    return 0;
 }
 
 static int apply_range(struct pr_appliers *all, const struct pr_wire_range *range)
@@ -48,71 +49,76 @@ static int apply_range(struct pr_appliers *all, const struct pr_wire_range *rang
     if (!pr_region_holds(region, range->offset, range->len))
         return pr_error(EPROTO, "the source named a zero range outside of region '%s'",
                         region->name);
-    clear(all, region->addr + range->offset, range->len);
-    return 0;
+    return clear(all, region->addr + range->offset, range->len);
+}
+
+/* True when the source may know by now that the inlet's last epoch is complete, so that it can say
+ * something of the next: it waits for every acknowledgement. */
+static bool may_go_on_locked(const struct delivery *d)
+{
+    const struct pr_appliers *all = d->all;
+    return (d->inlet->ended <= atomic_load(&all->complete) &&
+            pr_channel_posted(&all->session->control, all->ack_ticket)) ||
+           pr_fault("epoch.trust");
+}
+
+static int check_epoch(const struct delivery *d, uint64_t epoch, const char *out_of_order)
+{
+    pthread_mutex_lock(&d->all->lock);
+    bool open = epoch == d->inlet->ended + 1 && may_go_on_locked(d);
+    pthread_mutex_unlock(&d->all->lock);
+    return open ? 0 : pr_error(EPROTO, "the source %s", out_of_order);
 }
 
 static int on_zero(struct delivery *d, const void *body, uint32_t len)
 {
     struct pr_wire_zero zero;
     int err = pr_wire_zero_decode(&zero, body, len);
-    if (!err && zero.epoch != d->inlet->ended + 1)
-        err = pr_error(EPROTO, "the source named zero pages of another epoch");
-    for (uint32_t i = 0; i < zero.count && !err; i++)
+    if (!err)
+        err = check_epoch(d, zero.epoch, "named zero pages of another epoch");
+    for (uint32_t i = 0; !err && i < zero.count; i++)
         err = apply_range(d->all, &zero.range[i]);
     return err;
 }
 
-static int acknowledge_locked(struct pr_appliers *all)
+static int acknowledge_locked(struct pr_appliers *all, uint64_t epoch)
 {
-    uint64_t epoch = atomic_load(&all->complete) + 1;
     struct pr_wire_epoch_ack ack = {epoch};
     uint8_t buffer[64];
-    int err =
-        pr_channel_send(&all->session->control, buffer,
-                        pr_wire_epoch_ack_encode(&ack, buffer, sizeof(buffer)), &all->ack_ticket);
-    /* After the ack is queued: the caller's thread sees it complete and may say ready at once, and
-     * ready must not overtake the ack. */
-    if (!err)
-        atomic_store(&all->complete, epoch);
-    return err;
+    return pr_channel_send(&all->session->control, buffer,
+                           pr_wire_epoch_ack_encode(&ack, buffer, sizeof(buffer)),
+                           &all->ack_ticket);
 }
 
-/* A lane may not run ahead: the source waits for every acknowledgement. One that does not could
- * make them pile up in the outbox. */
-static bool is_ahead_locked(const struct pr_appliers *all, const struct pr_inlet *inlet)
+/* The acknowledgement is queued before anybody can see that the epoch is complete, so it goes ahead
+ * of the ready that may follow. */
+static int arrive_locked(struct pr_appliers *all, bool *complete)
 {
-    if (pr_fault("epoch.trust"))
-        return false;
-    return inlet->ended > atomic_load(&all->complete) ||
-           !pr_channel_posted(&all->session->control, all->ack_ticket);
-}
-
-/* The last lane to end the epoch makes it complete. */
-static int arrive_locked(struct pr_appliers *all, struct pr_inlet *inlet)
-{
-    if (is_ahead_locked(all, inlet))
-        return pr_error(EPROTO, "the source ended epochs out of order");
-    inlet->ended++;
     all->arrived++;
-    if (all->arrived < all->inlet_count && !pr_fault("fence.first_lane"))
+    *complete = all->arrived == all->inlet_count || pr_fault("fence.first_lane");
+    if (!*complete)
         return 0;
     all->arrived = 0;
-    return acknowledge_locked(all);
+    int err = acknowledge_locked(all, atomic_load(&all->complete) + 1);
+    atomic_fetch_add(&all->complete, 1);
+    return err;
 }
 
 static int on_epoch_end(struct delivery *d, const void *body, uint32_t len)
 {
     struct pr_wire_epoch_end end;
+    bool complete = false;
     int err = pr_wire_epoch_end_decode(&end, body, len);
+    if (!err)
+        err = check_epoch(d, end.epoch, "ended epochs out of order");
     if (err)
         return err;
-    if (end.epoch != d->inlet->ended + 1)
-        return pr_error(EPROTO, "the source ended epochs out of order");
     pthread_mutex_lock(&d->all->lock);
-    err = arrive_locked(d->all, d->inlet);
+    d->inlet->ended++;
+    err = arrive_locked(d->all, &complete);
     pthread_mutex_unlock(&d->all->lock);
-    pr_session_notify(d->all->session);
+    if (complete)
+        pr_session_notify(d->all->session);
     return err;
 }
 
@@ -208,6 +214,7 @@ int pr_appliers_open(struct pr_appliers *all, struct pr_session *session, const 
         struct pr_channel *channel = &all->inlets[all->inlet_count].channel;
         pr_channel_open(channel, lanes[all->inlet_count], NULL);
         pr_channel_agree(channel, peer->recv_depth, peer->message_bytes);
+        pr_channel_told(channel);
         lanes[all->inlet_count] = NULL;
     }
     return start_threads(all);
@@ -223,6 +230,7 @@ void pr_appliers_stop(struct pr_appliers *all)
         if (applier->thread)
             pr_thread_join(applier->thread);
         applier->thread = NULL;
+        pr_event_close(&applier->wake);
     }
     for (uint32_t i = 0; i < all->inlet_count; i++)
         pr_channel_close(&all->inlets[i].channel);
@@ -233,8 +241,6 @@ void pr_appliers_close(struct pr_appliers *all)
     if (!all->session)
         return;
     pr_appliers_stop(all);
-    for (uint32_t i = 0; i < all->count; i++)
-        pr_event_close(&all->threads[i].wake);
     free(all->threads);
     free(all->inlets);
     pthread_mutex_destroy(&all->lock);

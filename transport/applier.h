@@ -32,24 +32,25 @@ struct pr_appliers {
     pthread_mutex_t lock;
     uint32_t arrived;              /* lanes that have ended epoch complete + 1 */
     uint64_t ack_ticket;           /* of the last acknowledgement */
-    _Atomic uint64_t complete;     /* epochs that are whole in memory */
+    _Atomic uint64_t complete;     /* epochs that are whole in memory, and acknowledged */
     _Atomic uint64_t zeroed_bytes; /* cleared because they were not zero */
     _Atomic bool stopping;
 };
 
-/* Takes the lanes (also on failure) and starts the threads. */
+/* Takes lanes, whose entries in the list become NULL, and starts the threads. On failure call
+ * pr_appliers_close too. */
 int pr_appliers_open(struct pr_appliers *appliers, struct pr_session *session,
                      const uint32_t *local_of, struct pr_lane **lanes, uint32_t lane_count,
                      const struct pr_wire_hello *peer);
 
-/* Ends the threads and closes the lanes: afterwards nothing reaches guest memory by them. Twice is
- * once. */
+/* Ends the threads and closes the lanes: afterwards nothing reaches guest memory by them. What the
+ * statistics read stays. Safe on a zeroed struct and twice. */
 void pr_appliers_stop(struct pr_appliers *appliers);
 
-/* Stops and frees. */
+/* Stops, if need be, and frees. */
 void pr_appliers_close(struct pr_appliers *appliers);
 
-/* Any thread, until pr_appliers_close. */
+/* Any thread, while the appliers are open. */
 uint64_t pr_appliers_cpu_ns(const struct pr_appliers *appliers);
 
 #endif

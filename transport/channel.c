@@ -18,6 +18,7 @@ void pr_channel_open(struct pr_channel *channel, struct pr_lane *lane, const str
         .peer_depth = PR_WIRE_MIN_RECV_DEPTH,
         .credits = PR_WIRE_MIN_RECV_DEPTH,
         .our_depth = lane->fabric->limits.recv_depth,
+        .told_depth = PR_WIRE_MIN_RECV_DEPTH,
         .message_bytes = PR_WIRE_MIN_MESSAGE,
         .heard_ns = pr_now_ns(),
         .spoke_ns = pr_now_ns(),
@@ -35,44 +36,86 @@ void pr_channel_agree(struct pr_channel *channel, uint32_t peer_depth, uint32_t 
     channel->peer_depth = peer_depth;
 }
 
+void pr_channel_told(struct pr_channel *channel)
+{
+    channel->told_depth = channel->our_depth;
+}
+
+static void drop_letters(struct pr_channel *channel)
+{
+    while (channel->first) {
+        struct pr_letter *letter = channel->first;
+        channel->first = letter->next;
+        free(letter);
+    }
+    atomic_store(&channel->backlog, 0);
+}
+
 void pr_channel_close(struct pr_channel *channel)
 {
     if (!channel->lane)
         return;
     pr_lane_close(channel->lane);
     channel->lane = NULL;
-    while (channel->first) {
-        struct pr_letter *letter = channel->first;
-        channel->first = letter->next;
-        free(letter);
-    }
+    drop_letters(channel);
     pthread_mutex_destroy(&channel->lock);
+}
+
+static struct pr_letter *write_letter(const void *message, int len)
+{
+    struct pr_letter *letter = malloc(sizeof(*letter) + (size_t)len);
+    if (!letter)
+        return NULL;
+    letter->next = NULL;
+    letter->len = (uint32_t)len;
+    memcpy(letter->bytes, message, (size_t)len);
+    return letter;
+}
+
+static void append_locked(struct pr_channel *channel, struct pr_letter *letter)
+{
+    if (channel->first)
+        channel->last->next = letter;
+    else
+        channel->first = letter;
+    channel->last = letter;
+    atomic_fetch_add(&channel->backlog, 1);
 }
 
 int pr_channel_send(struct pr_channel *channel, const void *message, int len, uint64_t *ticket)
 {
     if (len < 0)
         return len;
-    struct pr_letter *letter = malloc(sizeof(*letter) + (size_t)len);
+    struct pr_letter *letter = write_letter(message, len);
     if (!letter)
         return pr_error(ENOMEM, "no memory for a message");
-    letter->next = NULL;
-    letter->len = (uint32_t)len;
-    memcpy(letter->bytes, message, (size_t)len);
     pthread_mutex_lock(&channel->lock);
-    if (channel->first)
-        channel->last->next = letter;
-    else
-        channel->first = letter;
-    channel->last = letter;
+    bool shut = channel->shut;
+    if (!shut)
+        append_locked(channel, letter);
     uint64_t number = ++channel->queued;
     pthread_mutex_unlock(&channel->lock);
-    atomic_fetch_add(&channel->backlog, 1);
+    if (shut) {
+        free(letter);
+        return pr_error(ESHUTDOWN, "the session has ended already");
+    }
     if (ticket)
         *ticket = number;
     if (channel->wake)
         pr_event_raise(channel->wake);
     return 0;
+}
+
+int pr_channel_last_word(struct pr_channel *channel, const void *message, int len)
+{
+    struct pr_letter *letter = len > 0 ? write_letter(message, len) : NULL;
+    pthread_mutex_lock(&channel->lock);
+    channel->shut = true;
+    drop_letters(channel);
+    if (letter)
+        append_locked(channel, letter);
+    pthread_mutex_unlock(&channel->lock);
+    return letter || len <= 0 ? 0 : pr_error(ENOMEM, "no memory for a message");
 }
 
 bool pr_channel_posted(const struct pr_channel *channel, uint64_t ticket)
@@ -117,6 +160,10 @@ static int complete(struct pr_channel *channel, const struct pr_channel_handler 
     case PR_OP_WRITE:
         return handler->written ? handler->written(handler->opaque, c->tag) : 0;
     case PR_OP_SEND:
+        if (!channel->in_flight)
+            return pr_error(EIO, "the fabric completed a message that was not sent");
+        channel->in_flight--;
+        return 0;
     case PR_OP_READ:
         return 0;
     case PR_OP_RECV_IMM:
@@ -157,6 +204,7 @@ static int post(struct pr_channel *channel, void *message, uint32_t len)
         return err;
     channel->owed -= credits;
     channel->credits--;
+    channel->in_flight++;
     channel->spoke_ns = pr_now_ns();
     return 1;
 }
@@ -173,10 +221,11 @@ static int post_first_letter(struct pr_channel *channel)
         return posted;
     pthread_mutex_lock(&channel->lock);
     channel->first = letter->next;
+    atomic_fetch_sub(&channel->backlog, 1);
+    if (!channel->shut)
+        atomic_fetch_add(&channel->posted, 1);
     pthread_mutex_unlock(&channel->lock);
     free(letter);
-    atomic_fetch_sub(&channel->backlog, 1);
-    atomic_fetch_add(&channel->posted, 1);
     return 1;
 }
 
@@ -195,7 +244,7 @@ static int post_out(struct pr_channel *channel)
             return posted;
         moved = 1;
     }
-    if (channel->credits && channel->owed >= channel->our_depth / 2) {
+    if (channel->credits && channel->owed >= channel->told_depth / 2) {
         posted = post_credit(channel);
         if (posted < 0)
             return posted;

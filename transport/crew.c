@@ -40,7 +40,10 @@ int pr_crew_open(struct pr_crew *crew, struct pr_session *session, struct pr_win
                  struct pr_bitmap *written, struct pr_lane **lanes, uint32_t lane_count,
                  const struct pr_wire_welcome *peer)
 {
-    *crew = (struct pr_crew){.work = {.session = session, .windows = windows, .written = written}};
+    /* Field by field: another thread may look at `wakeable` to wake nobody. */
+    crew->work.session = session;
+    crew->work.windows = windows;
+    crew->work.written = written;
     crew->work.limits = (struct pr_plan_limits){
         .max_write_bytes = session->fabric->limits.max_write_bytes & ~UINT64_C(4095),
         .window_bytes = session->window_bytes,
@@ -48,8 +51,12 @@ int pr_crew_open(struct pr_crew *crew, struct pr_session *session, struct pr_win
     int err = pr_plan_limits_check(&crew->work.limits);
     if (!err)
         err = open_workers(crew, lanes, lane_count, peer);
-    for (uint32_t i = 0; i < lane_count; i++)
+    for (uint32_t i = 0; i < lane_count; i++) {
         pr_lane_close(lanes[i]); /* those that no worker took */
+        lanes[i] = NULL;
+    }
+    if (!err)
+        atomic_store(&crew->wakeable, crew->count);
     for (uint32_t i = 0; i < crew->count && !err; i++)
         err = pr_worker_start(&crew->workers[i], i);
     return err;
@@ -65,7 +72,7 @@ void pr_crew_stop(struct pr_crew *crew)
 
 void pr_crew_close(struct pr_crew *crew)
 {
-    pr_crew_stop(crew);
+    atomic_store(&crew->wakeable, 0);
     for (uint32_t i = 0; i < crew->count; i++)
         pr_worker_close(&crew->workers[i]);
     free(crew->workers);
@@ -74,7 +81,8 @@ void pr_crew_close(struct pr_crew *crew)
 
 void pr_crew_wake(struct pr_crew *crew)
 {
-    for (uint32_t i = 0; i < crew->count; i++)
+    uint32_t count = atomic_load(&crew->wakeable);
+    for (uint32_t i = 0; i < count; i++)
         pr_worker_wake(&crew->workers[i]);
 }
 
@@ -107,10 +115,24 @@ static bool push_to_any(void *opaque)
     return false;
 }
 
+/* Tries first: the caller rarely has to wait, and then the workers need not tell it of places. */
+static int push_or_wait(struct pr_crew *crew, bool (*push)(void *arg), void *arg)
+{
+    struct pr_work *work = &crew->work;
+    int err = pr_session_failed(work->session);
+    if (err || push(arg))
+        return err;
+    atomic_store(&work->crowded, true);
+    atomic_thread_fence(memory_order_seq_cst);
+    err = pr_session_wait(work->session, push, arg, PR_NEVER);
+    atomic_store(&work->crowded, false);
+    return err;
+}
+
 int pr_crew_push(struct pr_crew *crew, const struct pr_chunk *chunk)
 {
     struct push push = {crew, chunk};
-    return pr_session_wait(crew->work.session, push_to_any, &push, PR_NEVER);
+    return push_or_wait(crew, push_to_any, &push);
 }
 
 struct push_one {
@@ -130,9 +152,18 @@ int pr_crew_epoch_end(struct pr_crew *crew, uint64_t epoch)
     int err = 0;
     for (uint32_t i = 0; i < crew->count && !err; i++) {
         struct push_one push = {&crew->workers[i], &chunk};
-        err = pr_session_wait(crew->work.session, push_to_one, &push, PR_NEVER);
+        err = push_or_wait(crew, push_to_one, &push);
     }
     return err;
+}
+
+bool pr_crew_settled(const struct pr_crew *crew, uint64_t epoch)
+{
+    for (uint32_t i = 0; i < crew->count; i++) {
+        if (atomic_load(&crew->workers[i].settled_epoch) < epoch)
+            return false;
+    }
+    return true;
 }
 
 struct pr_crew_counts pr_crew_counts(const struct pr_crew *crew)
@@ -144,6 +175,7 @@ struct pr_crew_counts pr_crew_counts(const struct pr_crew *crew)
         sum.writes += atomic_load_explicit(&worker->writes, memory_order_relaxed);
         sum.zero_pages += atomic_load_explicit(&worker->zero_pages, memory_order_relaxed);
         sum.cpu_ns += atomic_load_explicit(&worker->cpu_ns, memory_order_relaxed);
+        sum.settled_bytes += atomic_load(&worker->settled_bytes);
     }
     return sum;
 }

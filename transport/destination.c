@@ -10,6 +10,7 @@
 #include "transport/grants.h"
 #include "transport/handshake.h"
 #include "transport/mark.h"
+#include "transport/options.h"
 #include "transport/uri.h"
 
 #include <errno.h>
@@ -22,9 +23,9 @@ struct pagerail_destination {
     struct pr_grants grants;
     struct pr_appliers appliers;
     uint32_t *local_of; /* [regions]: the source's region index -> ours */
-    bool connected;
+    _Atomic bool connected;
+    bool fenced, running;
     _Atomic bool ready, released;
-    bool running;
     uint64_t fence_ns, ready_ns, released_ns;
 };
 
@@ -47,8 +48,7 @@ static int on_release(struct pagerail_destination *d, const void *body, uint32_t
     int err = pr_wire_empty_decode(PR_WIRE_RELEASE, body, len);
     if (err)
         return err;
-    bool aborted = pr_session_failed(&d->session) == -ECONNABORTED; /* it keeps the guest */
-    if (!atomic_load(&d->ready) || atomic_load(&d->released) || aborted)
+    if (!atomic_load(&d->ready) || atomic_load(&d->released))
         return pr_error(EPROTO, "the source released a guest that this side was not ready for");
     d->released_ns = pr_now_ns();
     atomic_store(&d->session.handed_over, true);
@@ -85,22 +85,32 @@ PAGERAIL_API int pagerail_destination_new(const struct pagerail_options *options
         free(d);
         return err;
     }
-    d->session.window_bytes = d->session.options.window_bytes;
     *out = d;
     return 0;
 }
 
+/* Nothing has changed when it fails: another address may be tried. */
 PAGERAIL_API int pagerail_destination_listen(pagerail_destination *d, const char *uri)
 {
+    struct pr_session *session = &d->session;
+    struct pr_fabric *fabric;
     const char *address;
-    if (d->session.fabric)
+    if (session->fabric)
         return pr_error(EINVAL, "this session has listened before: make a new one");
-    int err = pr_session_failed(&d->session);
+    int err = pr_session_failed(session);
     if (!err)
-        err = pr_uri_open(uri, &d->session.fabric, &address);
+        err = pr_uri_open(uri, &fabric, &address);
+    if (err)
+        return err;
+    err = pr_options_fit_window(session->options.window_bytes, fabric->limits.max_window_bytes,
+                                &session->window_bytes);
     if (!err)
-        err = pr_fabric_listen(d->session.fabric, address, &d->listener);
-    return err ? pr_session_fail(&d->session, err) : 0;
+        err = pr_fabric_listen(fabric, address, &d->listener);
+    if (err)
+        pr_fabric_close(fabric);
+    else
+        session->fabric = fabric;
+    return err;
 }
 
 static void stop_listening(struct pagerail_destination *d)
@@ -114,6 +124,7 @@ static int start(struct pagerail_destination *d, struct pr_lane **lanes,
                  const struct pr_wire_hello *hello)
 {
     d->session.on_message = on_message;
+    d->session.hearer = d;
     int err = pr_grants_open(&d->grants, &d->session, d->local_of);
     if (!err)
         err = pr_appliers_open(&d->appliers, &d->session, d->local_of, lanes, d->session.lanes,
@@ -131,9 +142,10 @@ static int accept_source(struct pagerail_destination *d, int timeout_ms)
         return pr_error(ENOMEM, "no memory for the handshake");
     int err =
         pr_handshake_destination(session, d->listener, timeout_ms, lanes, d->local_of, &hello);
-    if (err == -EAGAIN && !session->control.lane) {
+    if (err == -EAGAIN && !session->control.lane) { /* nobody came */
         free(d->local_of);
         d->local_of = NULL;
+        pr_regions_free(&session->regions);
         return err;
     }
     if (!err)
@@ -141,35 +153,32 @@ static int accept_source(struct pagerail_destination *d, int timeout_ms)
     for (uint32_t i = 0; i < PR_WIRE_MAX_LANES; i++)
         pr_lane_close(lanes[i]); /* those that nobody took */
     stop_listening(d);
-    if (err && !session->thread)
-        err = pr_session_refuse(session, err);
-    return err;
+    return err ? pr_session_refuse(session, err) : 0;
 }
 
 PAGERAIL_API int pagerail_destination_accept(pagerail_destination *d,
                                              const struct pagerail_region *regions, uint32_t count,
                                              int timeout_ms)
 {
-    if (!d->listener || d->connected)
+    if (!d->listener)
         return pr_error(EINVAL, "listen first, and accept one source only");
     int err = pr_session_failed(&d->session);
-    if (!err && !d->session.regions.count)
-        err = pr_regions_copy(regions, count, &d->session.regions);
     if (!err)
-        err = accept_source(d, timeout_ms);
-    if (err == -EAGAIN)
-        pr_regions_free(&d->session.regions);
+        err = pr_regions_copy(regions, count, &d->session.regions);
     if (err)
-        return err == -EAGAIN ? err : pr_session_fail(&d->session, err);
-    d->connected = true;
-    return 0;
+        return err;
+    err = accept_source(d, timeout_ms);
+    if (!err)
+        atomic_store(&d->connected, true);
+    return err;
 }
 
 static int check_connected(struct pagerail_destination *d)
 {
-    if (!d->connected)
-        return pr_error(EINVAL, "no source is connected");
-    return 0;
+    int err = pr_session_failed(&d->session);
+    if (!err && !d->connected)
+        err = pr_error(EINVAL, "no source is connected");
+    return err;
 }
 
 static int read_mark(struct pagerail_destination *d, uint64_t *epoch)
@@ -206,12 +215,14 @@ PAGERAIL_API int pagerail_destination_fence(pagerail_destination *d)
     if (!err && !pr_fault("fence.skip"))
         err = pr_session_wait(&d->session, epoch_complete, &wait, PR_NEVER);
     d->fence_ns = pr_now_ns();
+    d->fenced = !err;
     return err;
 }
 
+/* Also after a failure: what has arrived can still be read. */
 PAGERAIL_API ssize_t pagerail_destination_read(pagerail_destination *d, void *to, size_t size)
 {
-    int err = check_connected(d);
+    int err = d->connected ? 0 : check_connected(d);
     return err ? err : pr_session_read(&d->session, to, size, PR_NEVER);
 }
 
@@ -220,32 +231,33 @@ static bool flag_set(void *flag)
     return atomic_load((_Atomic bool *)flag);
 }
 
+/* What was released before the failure is ours: the source will never run it again. Whether it was
+ * is known for good when the control thread has ended. */
 static int wait_for_release(struct pagerail_destination *d)
 {
     int err = pr_session_wait(&d->session, flag_set, &d->released, PR_NEVER);
-    if (!err)
-        return 0;
-    /* A release is ours also when something else failed meanwhile: the source will never run the
-     * guest again. So nothing may be taken in any more when we look for the last time. */
-    pr_session_stop(&d->session);
-    return atomic_load(&d->released) ? 0 : err;
+    if (err)
+        pr_session_stop(&d->session);
+    return err && !atomic_load(&d->released) ? err : 0;
 }
 
 PAGERAIL_API int pagerail_destination_ready(pagerail_destination *d)
 {
     int err = check_connected(d);
+    if (!err && (!d->fenced || d->ready))
+        err = pr_error(EINVAL, "ready comes once, after pagerail_destination_fence has returned 0");
     if (err)
         return err;
     d->ready_ns = pr_now_ns();
     /* From here the source decides: had we gone back on our word while its release is under way,
      * nobody would have the guest. */
-    atomic_store(&d->ready, true);
-    err = pr_session_commit(&d->session, PR_WIRE_READY, NULL);
-    if (err) {
-        atomic_store(&d->ready, false);
+    err = pr_session_commit(&d->session);
+    if (err)
         return err;
-    }
-    err = wait_for_release(d);
+    atomic_store(&d->ready, true);
+    err = pr_session_send_empty(&d->session, PR_WIRE_READY, NULL);
+    if (!err)
+        err = wait_for_release(d);
     if (pr_fault("handover.run_unreleased"))
         return 0;
     if (err)
@@ -258,13 +270,15 @@ PAGERAIL_API int pagerail_destination_ready(pagerail_destination *d)
 
 PAGERAIL_API int pagerail_destination_running(pagerail_destination *d)
 {
-    if (!atomic_load(&d->released))
-        return pr_error(EINVAL, "the guest was not handed over");
+    if (!atomic_load(&d->released) || d->running)
+        return pr_error(EINVAL, "the guest was not handed over, or its running was told already");
     d->running = true;
     struct pr_wire_running message = {d->ready_ns - d->fence_ns, pr_now_ns() - d->released_ns};
     uint8_t buffer[64];
-    return pr_channel_send(&d->session.control, buffer,
-                           pr_wire_running_encode(&message, buffer, sizeof(buffer)), NULL);
+    int err = pr_session_failed(&d->session);
+    return err ? err
+               : pr_channel_send(&d->session.control, buffer,
+                                 pr_wire_running_encode(&message, buffer, sizeof(buffer)), NULL);
 }
 
 PAGERAIL_API int pagerail_destination_write(pagerail_destination *d, const void *bytes, size_t len)
@@ -284,15 +298,19 @@ PAGERAIL_API int pagerail_destination_write_end(pagerail_destination *d)
 PAGERAIL_API void pagerail_destination_stats(pagerail_destination *d, struct pagerail_stats *out)
 {
     struct pr_session *session = &d->session;
+    *out = (struct pagerail_stats){.fabric = "none"};
+    if (!atomic_load(&d->connected)) /* then nothing below may be looked at */
+        return;
     *out = (struct pagerail_stats){
         .epoch = atomic_load(&d->appliers.complete),
         .registered_bytes = atomic_load(&d->grants.registered_bytes),
         .registration_ns = atomic_load(&d->grants.registration_ns),
-        .stream_bytes = session->in.received,
+        .stream_bytes = pr_stream_received(&session->in),
         .rtt_ns = atomic_load(&session->rtt_ns),
-        .cpu_ns = pr_appliers_cpu_ns(&d->appliers) + atomic_load(&session->control_cpu_ns),
+        .cpu_ns = pr_appliers_cpu_ns(&d->appliers) + atomic_load(&d->grants.cpu_ns) +
+                  atomic_load(&session->control_cpu_ns),
         .lanes = session->lanes,
-        .fabric = session->fabric ? session->fabric->name : "none",
+        .fabric = session->fabric->name,
     };
 }
 

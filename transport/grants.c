@@ -33,10 +33,11 @@ static int send_grant(struct pr_grant *g)
 static int register_here(struct pr_grant *g, struct pr_mr **mr)
 {
     struct pr_grants *gs = g->grants;
-    uint64_t start = pr_now_ns();
+    uint64_t start = pr_now_ns(), cpu = pr_thread_cpu_ns();
     uint8_t *addr = region_of(g)->addr + g->index * gs->session->window_bytes;
     int err = pr_fabric_reg(gs->session->fabric, addr, len_of(g), PR_ACCESS_REMOTE_WRITE, mr);
     atomic_fetch_add(&gs->registration_ns, pr_now_ns() - start);
+    atomic_fetch_add(&gs->cpu_ns, pr_thread_cpu_ns() - cpu);
     return err;
 }
 
@@ -50,10 +51,11 @@ static void register_job(struct pr_job *job)
     int err = register_here(g, &mr);
     if (!err) {
         atomic_fetch_add(&gs->registered_bytes, len_of(g));
+        /* Queued within the lock: from GIVEN on a drop may take the registration away. */
         pthread_mutex_lock(&gs->lock);
         g->mr = mr;
+        err = send_grant(g);
         g->state = PR_GRANT_GIVEN;
-        err = send_grant(g); /* within the lock: a drop frees the registration */
         pthread_mutex_unlock(&gs->lock);
     }
     if (err)
@@ -93,7 +95,9 @@ static void leave_job(struct pr_job *job)
 {
     struct pr_grant *g = (struct pr_grant *)job;
     struct pr_grants *gs = g->grants;
+    uint64_t cpu = pr_thread_cpu_ns();
     pr_fabric_dereg(g->mr);
+    atomic_fetch_add(&gs->cpu_ns, pr_thread_cpu_ns() - cpu);
     atomic_fetch_sub(&gs->registered_bytes, len_of(g));
     pthread_mutex_lock(&gs->lock);
     g->mr = NULL;
@@ -199,20 +203,15 @@ int pr_grants_want(struct pr_grants *gs, const struct pr_wire_want *want)
     return err;
 }
 
-/* The source can know of it only once the message has left. One that guesses could make grants pile
- * up in the outbox. */
-static bool is_known_locked(const struct pr_grant *g)
-{
-    return g->state == PR_GRANT_GIVEN && pr_channel_posted(&g->grants->session->control, g->ticket);
-}
-
 int pr_grants_drop(struct pr_grants *gs, const struct pr_wire_drop *drop)
 {
     struct pr_grant *g = named(gs, &drop->window);
     if (!g)
         return pr_error(EPROTO, "the source drops a window that does not exist");
     pthread_mutex_lock(&gs->lock);
-    bool given = is_known_locked(g);
+    /* What was not sent cannot have been granted: wants and drops in a row would else pile up
+     * grants in the outbox. */
+    bool given = g->state == PR_GRANT_GIVEN && pr_channel_posted(&gs->session->control, g->ticket);
     if (given) {
         g->state = PR_GRANT_LEAVING;
         g->job.fn = leave_job;

@@ -29,8 +29,8 @@ struct pr_grant {
     uint32_t region, index; /* region: in the destination's own list */
     enum pr_grant_state state;
     bool wanted_again; /* while LEAVING */
+    uint64_t ticket;   /* GIVEN: of the grant message */
     struct pr_mr *mr;
-    uint64_t ticket;       /* of the last grant message */
     struct pr_grant *next; /* among those that wait */
 };
 
@@ -44,6 +44,7 @@ struct pr_grants {
     struct pr_grant *first, *last;
     _Atomic uint64_t registered_bytes;
     _Atomic uint64_t registration_ns;
+    _Atomic uint64_t cpu_ns; /* processor time of the registrations */
 };
 
 /* local_of: [regions], borrowed. */

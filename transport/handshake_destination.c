@@ -172,6 +172,9 @@ static int send_welcome(struct asking *asking)
     if (hello->window_bytes < session->window_bytes)
         session->window_bytes = hello->window_bytes;
     session->lanes = smaller(hello->rail[0].lanes, PR_WIRE_MAX_LANES);
+    int err = pr_regions_check_windows(&session->regions, session->window_bytes);
+    if (err)
+        return err;
     struct pr_wire_welcome welcome = {
         .version = asking->version,
         .features = hello->features & PR_WIRE_FEATURES,
@@ -184,12 +187,14 @@ static int send_welcome(struct asking *asking)
     };
     strncpy(welcome.rail[0].name, session->fabric->name, PR_WIRE_MAX_RAIL_NAME);
     welcome.rail[0].lanes = (uint16_t)session->lanes;
-    int err = make_token(asking->token);
+    err = make_token(asking->token);
     memcpy(welcome.token, asking->token, sizeof(welcome.token));
     uint8_t buffer[PR_WIRE_MIN_MESSAGE];
-    return err ? err
-               : pr_channel_send(&session->control, buffer,
-                                 pr_wire_welcome_encode(&welcome, buffer, sizeof(buffer)), NULL);
+    if (!err)
+        err = pr_channel_send(&session->control, buffer,
+                              pr_wire_welcome_encode(&welcome, buffer, sizeof(buffer)), NULL);
+    pr_channel_told(&session->control);
+    return err;
 }
 
 static int send_accepts(struct asking *asking)
@@ -206,17 +211,23 @@ static int send_accepts(struct asking *asking)
     return err;
 }
 
-/* Somebody who is no source of this version, or gave up: the listener goes on working. */
-static bool is_stranger(int err)
+/* Errors of accept after which the listener goes on: whoever came was no source of ours. */
+static bool was_a_stranger(int err)
 {
     return err == -ECONNREFUSED || err == -EPROTO || err == -ECONNRESET;
 }
 
+static uint64_t step_deadline(const struct pr_session *session)
+{
+    return pr_deadline_after_ms(session->options.connect_timeout_ms);
+}
+
 /* Accepts until all data lanes are there, looking after the control lane in between. Strangers are
  * turned away and change nothing. */
-static int accept_lanes(struct asking *asking, struct pr_listener *listener, uint64_t deadline)
+static int accept_lanes(struct asking *asking, struct pr_listener *listener)
 {
     struct pr_session *session = asking->session;
+    uint64_t deadline = step_deadline(session);
     uint32_t there = 0;
     while (there < session->lanes) {
         struct pr_lane *lane;
@@ -225,11 +236,12 @@ static int accept_lanes(struct asking *asking, struct pr_listener *listener, uin
         if (!err) {
             asking->lanes[asking->knocking - 1] = lane;
             there++;
+            deadline = step_deadline(session);
             continue;
         }
         if (err == -ECANCELED)
             return pr_session_failed(session) ? pr_session_failed(session) : err;
-        if (err != -ETIMEDOUT && !is_stranger(err))
+        if (err != -ETIMEDOUT && !was_a_stranger(err))
             return err;
         err = pr_session_pump_until(session, always, NULL, deadline);
         if (err)
@@ -243,15 +255,15 @@ static int accept_lanes(struct asking *asking, struct pr_listener *listener, uin
 
 static int converse(struct asking *asking, struct pr_listener *listener)
 {
-    uint64_t deadline = pr_deadline_after_ms(asking->session->options.connect_timeout_ms);
-    int err = pr_session_pump_until(asking->session, asked, asking, deadline);
+    struct pr_session *session = asking->session;
+    int err = pr_session_pump_until(session, asked, asking, step_deadline(session));
     if (!err)
         err = send_welcome(asking);
     if (!err)
         err = send_accepts(asking);
     if (!err)
-        err = pr_session_pump_until(asking->session, always, NULL, deadline);
-    return err ? err : accept_lanes(asking, listener, deadline);
+        err = pr_session_pump_until(session, always, NULL, step_deadline(session));
+    return err ? err : accept_lanes(asking, listener);
 }
 
 /* The first, the second, the fourth...: a crowd shall not fill the log. */
@@ -259,9 +271,12 @@ static void note_stranger(unsigned number)
 {
     if (number & (number - 1))
         return;
-    pr_log_warn("a stranger was turned away (number %u): %s", number, pr_error_message());
+    pr_log_warn("turned somebody away who is no source (number %u): %s", number,
+                pr_error_message());
 }
 
+/* Who knocks wrongly is told why, by the fabric, and the wait goes on: a port scan, or a source of
+ * another version, must not end it. */
 static int first_contact(struct pr_session *session, struct pr_listener *listener, int timeout_ms)
 {
     uint64_t deadline = pr_deadline_after_ms(timeout_ms);
@@ -271,16 +286,17 @@ static int first_contact(struct pr_session *session, struct pr_listener *listene
     do {
         err = pr_listener_accept(listener, pr_deadline_left_ms(deadline), &session->cancel,
                                  admit_control, NULL, &control);
-        if (is_stranger(err))
+        if (was_a_stranger(err))
             note_stranger(++strangers);
-    } while (is_stranger(err) && pr_deadline_left_ms(deadline) != 0);
-    if (err == -ECANCELED && pr_session_failed(session))
+    } while (was_a_stranger(err) && !pr_session_failed(session) && pr_deadline_left_ms(deadline));
+    if (pr_session_failed(session)) {
+        if (!err)
+            pr_lane_close(control);
         return pr_session_failed(session);
-    if (err == -ETIMEDOUT || is_stranger(err))
-        return -EAGAIN;
+    }
     if (!err)
         pr_channel_open(&session->control, control, &session->wake);
-    return err;
+    return err == -ETIMEDOUT || was_a_stranger(err) ? -EAGAIN : err;
 }
 
 int pr_handshake_destination(struct pr_session *session, struct pr_listener *listener,
@@ -295,11 +311,9 @@ int pr_handshake_destination(struct pr_session *session, struct pr_listener *lis
     asking.taken = calloc(session->regions.count, 1);
     if (!asking.taken)
         return pr_error(ENOMEM, "no memory for the handshake");
-    void *side = session->side;
     session->on_message = on_question;
-    session->side = &asking;
+    session->hearer = &asking;
     err = converse(&asking, listener);
-    session->side = side;
     free(asking.taken);
     return err;
 }

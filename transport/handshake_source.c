@@ -5,6 +5,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,8 @@ int pr_handshake_knock(uint16_t lane, const uint8_t *token, void *to, size_t siz
 static uint32_t wanted_lanes(const struct pr_session *session)
 {
     uint32_t asked = session->options.lanes, suggested = session->fabric->limits.suggested_lanes;
-    return asked ? asked : suggested ? suggested : 1;
+    uint32_t lanes = asked ? asked : suggested ? suggested : 1;
+    return lanes < PR_WIRE_MAX_LANES ? lanes : PR_WIRE_MAX_LANES;
 }
 
 void pr_handshake_hello(const struct pr_session *session, struct pr_wire_hello *out)
@@ -54,6 +56,15 @@ struct answer {
     uint32_t accepted;
 };
 
+/* A budget below one window would leave this side waiting for ever for the first grant. */
+static bool was_offered(const struct pr_session *session, const struct pr_wire_welcome *welcome)
+{
+    return welcome->version >= PR_WIRE_VERSION_MIN && welcome->version <= PR_WIRE_VERSION &&
+           !(welcome->features & ~PR_WIRE_FEATURES) &&
+           welcome->window_bytes <= session->window_bytes && welcome->rails == 1 &&
+           welcome->rail[0].lanes <= wanted_lanes(session);
+}
+
 static int on_welcome(struct answer *answer, const void *body, uint32_t len)
 {
     struct pr_session *session = answer->session;
@@ -61,18 +72,19 @@ static int on_welcome(struct answer *answer, const void *body, uint32_t len)
     int err = pr_wire_welcome_decode(welcome, body, len);
     if (err)
         return err;
-    if (answer->welcomed || welcome->version < PR_WIRE_VERSION_MIN ||
-        welcome->version > PR_WIRE_VERSION || welcome->features & ~PR_WIRE_FEATURES ||
-        welcome->window_bytes > session->window_bytes || welcome->rails != 1 ||
-        welcome->rail[0].lanes > wanted_lanes(session))
+    if (answer->welcomed || !was_offered(session, welcome))
         return pr_error(EPROTO, "the destination agreed to something that was not offered");
     if (welcome->pin_bytes && welcome->pin_bytes < welcome->window_bytes)
         return pr_error(EPROTO, "the destination's pin budget does not hold a single window");
+    err = pr_regions_check_windows(&session->regions, welcome->window_bytes);
+    if (err)
+        return err;
     answer->welcomed = true;
     session->window_bytes = welcome->window_bytes;
     session->lanes = welcome->rail[0].lanes;
     session->peer_silence_ms = welcome->silence_ms;
     pr_channel_agree(&session->control, welcome->recv_depth, welcome->message_bytes);
+    pr_channel_told(&session->control);
     return 0;
 }
 
@@ -146,17 +158,28 @@ static int connect_lane(struct pr_session *session, const char *address, uint16_
 
 static int converse(struct pr_session *session, struct answer *answer)
 {
-    session->on_message = on_answer;
-    void *side = session->side;
-    session->side = answer;
     int err = send_hello(session);
     if (!err)
         err = send_regions(session);
     if (!err)
         err = pr_session_pump_until(session, answered, answer,
                                     pr_deadline_after_ms(session->options.connect_timeout_ms));
-    session->side = side;
     return err;
+}
+
+static bool always(void *opaque)
+{
+    (void)opaque;
+    return true;
+}
+
+/* The destination that gave up closed its address first and said why on the control lane. */
+static int why_no_lane(struct pr_session *session, int err)
+{
+    char own[PAGERAIL_ERROR_MAX];
+    snprintf(own, sizeof(own), "%s", pr_error_message());
+    int told = pr_session_pump_until(session, always, NULL, pr_now_ns());
+    return told == -ECONNABORTED ? told : pr_error(-err, "%s", own);
 }
 
 int pr_handshake_source(struct pr_session *session, const char *address, struct pr_lane **lanes,
@@ -168,8 +191,13 @@ int pr_handshake_source(struct pr_session *session, const char *address, struct 
         return err;
     pr_channel_open(&session->control, control, &session->wake);
     struct answer answer = {.session = session, .welcome = welcome, .fresh = fresh};
+    session->on_message = on_answer;
+    session->hearer = &answer;
     err = converse(session, &answer);
-    for (uint32_t i = 0; i < session->lanes && !err; i++)
+    for (uint32_t i = 0; i < session->lanes && !err; i++) {
         err = connect_lane(session, address, (uint16_t)(i + 1), welcome->token, &lanes[i]);
+        if (err)
+            err = why_no_lane(session, err);
+    }
     return err;
 }

@@ -66,6 +66,19 @@ static int settle_window(struct pagerail_options *o)
     return 0;
 }
 
+int pr_options_fit_window(uint64_t wanted_bytes, uint64_t max_bytes, uint64_t *out)
+{
+    uint64_t fits = wanted_bytes;
+    while (fits > max_bytes)
+        fits /= 2;
+    if (fits < PR_MIN_WINDOW_BYTES)
+        return pr_error(EINVAL,
+                        "this fabric registers %" PRIu64 " bytes at once: 64 KiB are needed",
+                        max_bytes);
+    *out = fits;
+    return 0;
+}
+
 int pr_options_resolve(const struct pagerail_options *given, struct pagerail_options *out)
 {
     struct pagerail_options o;
@@ -87,7 +100,7 @@ int pr_options_resolve(const struct pagerail_options *given, struct pagerail_opt
     if (!err)
         err = settle(&o.max_rounds, 60, 1, 100000, "max_rounds");
     if (!err)
-        err = settle(&o.max_throttle_percent, 90, 0, 99, "max_throttle_percent");
+        err = settle(&o.max_throttle_percent, 90, 1, 99, "max_throttle_percent");
     if (!err)
         err = settle(&o.switchover_timeout_ms, 10000, 1, 3600000, "switchover_timeout_ms");
     if (!err && o.on_stall > PAGERAIL_STALL_FORCE)

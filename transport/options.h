@@ -15,4 +15,8 @@
  */
 int pr_options_resolve(const struct pagerail_options *given, struct pagerail_options *out);
 
+/* The largest window that a fabric with that limit can register and that is no larger than wanted.
+ * ERRORS: -EINVAL there is none of at least PR_MIN_WINDOW_BYTES. */
+int pr_options_fit_window(uint64_t wanted_bytes, uint64_t max_bytes, uint64_t *out);
+
 #endif

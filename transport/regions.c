@@ -2,6 +2,7 @@
 #include "transport/regions.h"
 
 #include "base/error.h"
+#include "base/text.h"
 #include "wire/messages.h"
 
 #include <errno.h>
@@ -16,14 +17,8 @@ static bool page_size_known(uint64_t bytes)
 
 static bool name_usable(const char *name)
 {
-    size_t len = name ? strlen(name) : 0;
-    if (!len || len > PR_WIRE_MAX_NAME)
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
-            return false;
-    }
-    return true;
+    size_t len = name ? strnlen(name, PR_WIRE_MAX_NAME + 1) : 0;
+    return len && len <= PR_WIRE_MAX_NAME && pr_text_is_clean(name, len);
 }
 
 static int check(const struct pagerail_region *r, uint32_t index)
@@ -42,6 +37,8 @@ static int check(const struct pagerail_region *r, uint32_t index)
                         r->name, r->len_bytes);
     if (!r->addr || (uintptr_t)r->addr % 4096)
         return pr_error(EINVAL, "region '%s' does not start at a page boundary", r->name);
+    if (r->len_bytes > UINTPTR_MAX - (uintptr_t)r->addr)
+        return pr_error(EINVAL, "region '%s' ends beyond the address space", r->name);
     if (r->flags & ~PAGERAIL_REGION_FRESH)
         return pr_error(EINVAL, "region '%s' has unknown flags 0x%x", r->name, r->flags);
     return 0;
@@ -62,7 +59,7 @@ static int append(struct pr_regions *to, const struct pagerail_region *r)
 
 int pr_regions_copy(const struct pagerail_region *regions, uint32_t count, struct pr_regions *out)
 {
-    if (!count || count > PR_WIRE_MAX_REGIONS)
+    if (!regions || !count || count > PR_WIRE_MAX_REGIONS)
         return pr_error(EINVAL, "%u regions given: 1 to %d are possible", count,
                         PR_WIRE_MAX_REGIONS);
     struct pr_regions copy = {.list = calloc(count, sizeof(*copy.list))};
@@ -101,6 +98,19 @@ bool pr_region_holds(const struct pr_region *region, uint64_t offset, uint64_t l
 {
     return len && !(offset % 4096) && !(len % 4096) && offset < region->len &&
            len <= region->len - offset;
+}
+
+int pr_regions_check_windows(const struct pr_regions *regions, uint64_t window_bytes)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < regions->count; i++)
+        count += pr_region_windows(&regions->list[i], window_bytes);
+    if (count <= PR_MAX_WINDOWS)
+        return 0;
+    return pr_error(EINVAL,
+                    "the guest's memory would be %" PRIu64 " windows of %" PRIu64
+                    " KiB: raise window_bytes, or the pin budgets of both sides, which cap it",
+                    count, window_bytes >> 10);
 }
 
 uint64_t pr_region_windows(const struct pr_region *region, uint64_t window_bytes)

@@ -36,6 +36,14 @@ int64_t pr_regions_find(const struct pr_regions *regions, const char *name);
  */
 bool pr_region_holds(const struct pr_region *region, uint64_t offset, uint64_t len);
 
+/*
+ * Refuses a division into more windows than a session keeps tables for. The size of a window may be
+ * the peer's choice, so this bounds what a peer can make us allocate.
+ * ERRORS: -EINVAL with what to raise.
+ */
+#define PR_MAX_WINDOWS (UINT64_C(1) << 22) /* some 100 bytes each */
+int pr_regions_check_windows(const struct pr_regions *regions, uint64_t window_bytes);
+
 /* How many windows the region has, and how long window `index` is (the last may be shorter). */
 uint64_t pr_region_windows(const struct pr_region *region, uint64_t window_bytes);
 uint64_t pr_region_window_len(const struct pr_region *region, uint64_t window_bytes,

@@ -37,6 +37,7 @@ struct pr_session {
     struct pr_event wake;    /* the control thread's */
     struct pr_event changed; /* the caller's: raise it through pr_session_notify */
     _Atomic bool waiting;    /* the caller looks at its condition or sleeps */
+    uint64_t deadline_ns;    /* caller's: for its waits without a limit of their own; 0 = none */
     struct pr_event cancel;  /* raised by abort: ends blocking fabric calls */
     _Atomic bool closing;    /* the caller wants the control thread to end */
     _Atomic bool control_over;
@@ -47,22 +48,22 @@ struct pr_session {
     pthread_mutex_t lock;     /* decides between abort and the point of no return */
     _Atomic bool committed;   /* past it: abort is too late */
     _Atomic bool handed_over; /* the guest is the destination's, as far as this side knows */
-    _Atomic uint64_t
-        deadline_ns; /* for waits until then that have no limit of their own; PR_NEVER */
 
     struct pr_stream_out out;
     struct pr_stream_in in;
-    _Atomic bool bye;     /* the peer said it is done */
-    uint64_t pinged_ns;   /* 0: never */
-    uint64_t pong_ticket; /* of the last answer to a ping */
+    _Atomic bool bye;   /* the peer said it is done */
+    uint64_t pinged_ns; /* 0: never */
     _Atomic uint64_t rtt_ns;
     _Atomic uint64_t control_cpu_ns;
 
-    /* The side's own. on_message: messages that are not common to both sides. on_failed: wakes the
-     * side's other threads after a failure; any thread. */
-    int (*on_message)(void *side, enum pr_wire_type type, const void *body, uint32_t len);
+    /* The side's own. on_failed: wakes the side's other threads after a failure; any thread, at any
+     * time. */
     void (*on_failed)(void *side);
     void *side;
+
+    /* Who gets the messages that are not common to both sides: the handshake, then the side. */
+    int (*on_message)(void *hearer, enum pr_wire_type type, const void *body, uint32_t len);
+    void *hearer;
 };
 
 /* Zero-initialised before. options as in pr_options_resolve. */
@@ -74,7 +75,8 @@ void pr_session_close(struct pr_session *session);
 /* Starts the control thread. */
 int pr_session_start(struct pr_session *session);
 
-/* Ends the control thread: what is queued still goes out, for a bounded time. */
+/* Ends the control thread. What is queued still goes out, for a bounded time, unless the session
+ * has failed: then only the reason does. Afterwards nothing is taken in or posted any more. */
 void pr_session_stop(struct pr_session *session);
 
 /* Records a failure (the first counts) with the thread's sentence, wakes everybody; returns err. */
@@ -100,15 +102,14 @@ static inline int pr_session_failed(struct pr_session *session)
     return pr_failure_get(&session->failure);
 }
 
-/* Passes the point of no return, unless it failed or was aborted before, with a message without a
- * body: it never goes out behind the abort of a failure. */
-int pr_session_commit(struct pr_session *session, enum pr_wire_type type, uint64_t *ticket);
+/* Passes the point of no return, unless it failed or was aborted before. */
+int pr_session_commit(struct pr_session *session);
 
 /*
  * The caller's thread waits until condition(arg) holds.
- * RETURN VALUE: 0 it holds; -EAGAIN the deadline passed; -ECONNRESET the peer ended the session in
- * good order before it could hold; -ETIMEDOUT a wait without a limit of its own went past the
- * session's deadline, which fails the session; else the session's failure.
+ * RETURN VALUE: 0 it holds; -EAGAIN the deadline passed; -ETIMEDOUT a wait without a limit of its
+ * own went past the session's deadline_ns, which fails the session; -ECONNRESET the peer ended the
+ * session in good order before it could hold; else the session's failure.
  */
 int pr_session_wait(struct pr_session *session, bool (*condition)(void *arg), void *arg,
                     uint64_t deadline_ns);
@@ -127,7 +128,7 @@ ssize_t pr_session_read(struct pr_session *session, void *to, size_t size, uint6
 int pr_session_send_empty(struct pr_session *session, enum pr_wire_type type, uint64_t *ticket);
 
 /* Before pr_session_start: the handshake failed. Tells the peer why, unless it is the peer that
- * ended it, and records the failure; returns err. */
+ * ended it, and records the failure; returns the first one. */
 int pr_session_refuse(struct pr_session *session, int err);
 
 #endif

@@ -3,11 +3,13 @@
  * The source's side of a session. Its threads: the control thread (transport/session.h), the
  * workers (transport/worker.h), and the pool that registers windows.
  */
+#include "transport/source.h"
 #include "base/error.h"
 #include "base/fault.h"
 #include "transport/crew.h"
 #include "transport/handshake.h"
 #include "transport/mark.h"
+#include "transport/options.h"
 #include "transport/uri.h"
 #include "transport/windows.h"
 
@@ -15,21 +17,6 @@
 #include <pagerail/transport.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct pagerail_source {
-    struct pr_session session;
-    struct pr_windows windows;
-    struct pr_bitmap *written; /* [regions] */
-    struct pr_crew crew;
-    bool connected;
-    uint64_t epochs; /* ended by the caller */
-    _Atomic uint64_t handed_bytes;
-    _Atomic uint64_t settled_bytes; /* handed over in epochs that are acknowledged */
-    uint64_t settling[2];           /* the last epoch ended, and handed_bytes at that moment */
-    _Atomic uint64_t fenced;        /* the epoch that the fence closed; 0 = no fence yet */
-    _Atomic bool ready, running;
-    struct pagerail_handover handover;
-};
 
 static void wake_all(void *side)
 {
@@ -43,6 +30,7 @@ static int on_epoch_ack(struct pagerail_source *source, const void *body, uint32
     int err = pr_wire_epoch_ack_decode(&ack, body, len);
     if (err)
         return err;
+    atomic_store(&source->acked_ns, pr_now_ns());
     err = pr_crew_epoch_acked(&source->crew, ack.epoch);
     pr_session_notify(&source->session);
     return err;
@@ -60,13 +48,15 @@ static int on_ready(struct pagerail_source *source, const void *body, uint32_t l
     int err = pr_wire_empty_decode(PR_WIRE_READY, body, len);
     if (err)
         return err;
-    uint64_t fenced = atomic_load(&source->fenced);
-    if (!fenced || atomic_load(&source->crew.work.acked_epoch) < fenced)
-        return pr_error(EPROTO, "the destination said that it is ready before it had the guest");
+    bool whole = atomic_load(&source->fenced) &&
+                 atomic_load(&source->crew.work.acked_epoch) == atomic_load(&source->epochs);
+    if (!whole)
+        return pr_error(EPROTO, "the destination said, out of turn, that it is ready before it had "
+                                "the guest");
     if (atomic_exchange(&source->ready, true))
-        err = pr_error(EPROTO, "the destination said twice that it is ready");
+        return pr_error(EPROTO, "the destination said twice, out of turn, that it is ready");
     pr_session_notify(&source->session);
-    return err;
+    return 0;
 }
 
 static int on_running(struct pagerail_source *source, const void *body, uint32_t len)
@@ -113,7 +103,7 @@ PAGERAIL_API int pagerail_source_new(const struct pagerail_options *options, pag
         free(source);
         return err;
     }
-    source->session.window_bytes = source->session.options.window_bytes;
+    pthread_mutex_init(&source->books, NULL);
     *out = source;
     return 0;
 }
@@ -141,6 +131,7 @@ static int start(struct pagerail_source *source, struct pr_lane **lanes, const b
 {
     struct pr_session *session = &source->session;
     session->on_message = on_message;
+    session->hearer = source;
     int err = open_written(source, fresh);
     if (!err)
         err = pr_windows_open(&source->windows, session, welcome->pin_bytes, wake_all, source);
@@ -152,26 +143,47 @@ static int start(struct pagerail_source *source, struct pr_lane **lanes, const b
     return err ? err : pr_windows_prefetch(&source->windows);
 }
 
-static int connect_to(struct pagerail_source *source, const char *uri)
+static int connect_to(struct pagerail_source *source, const char *address)
 {
     struct pr_session *session = &source->session;
-    const char *address;
-    int err = pr_uri_open(uri, &session->fabric, &address);
-    if (err)
-        return err;
     struct pr_lane *lanes[PR_WIRE_MAX_LANES] = {0};
     struct pr_wire_welcome welcome;
     bool *fresh = calloc(session->regions.count, sizeof(*fresh));
     if (!fresh)
         return pr_error(ENOMEM, "no memory for the handshake");
-    err = pr_handshake_source(session, address, lanes, fresh, &welcome);
+    int err = pr_handshake_source(session, address, lanes, fresh, &welcome);
     if (!err)
         err = start(source, lanes, fresh, &welcome);
     free(fresh);
-    for (uint32_t i = 0; i < PR_WIRE_MAX_LANES && err && !source->crew.count; i++)
-        pr_lane_close(lanes[i]);
+    for (uint32_t i = 0; i < PR_WIRE_MAX_LANES; i++)
+        pr_lane_close(lanes[i]); /* those that nobody took */
     if (err && !session->thread)
         err = pr_session_refuse(session, err);
+    return err;
+}
+
+/* What can be found wrong before anybody is talked to. Nothing has changed when it fails. */
+static int prepare(struct pagerail_source *source, const char *uri,
+                   const struct pagerail_region *regions, uint32_t count, const char **address)
+{
+    struct pr_session *session = &source->session;
+    struct pr_fabric *fabric;
+    int err = pr_regions_copy(regions, count, &session->regions);
+    if (err)
+        return err;
+    err = pr_uri_open(uri, &fabric, address);
+    if (!err) {
+        err = pr_options_fit_window(session->options.window_bytes, fabric->limits.max_window_bytes,
+                                    &session->window_bytes);
+        if (!err)
+            err = pr_regions_check_windows(&session->regions, session->window_bytes);
+        if (err)
+            pr_fabric_close(fabric);
+        else
+            session->fabric = fabric;
+    }
+    if (err)
+        pr_regions_free(&session->regions);
     return err;
 }
 
@@ -179,177 +191,43 @@ PAGERAIL_API int pagerail_source_connect(pagerail_source *source, const char *ur
                                          const struct pagerail_region *regions, uint32_t count)
 {
     struct pr_session *session = &source->session;
-    if (session->fabric || source->connected)
+    const char *address;
+    if (session->fabric)
         return pr_error(EINVAL, "this session was connected before: make a new one");
     int err = pr_session_failed(session);
     if (!err)
-        err = pr_regions_copy(regions, count, &session->regions);
-    if (!err)
-        err = connect_to(source, uri);
+        err = prepare(source, uri, regions, count, &address);
+    if (err)
+        return err;
+    err = connect_to(source, address);
     if (err)
         return pr_session_fail(session, err);
-    source->connected = true;
+    atomic_store(&source->connected, true);
     return 0;
 }
 
-static int check_range(struct pagerail_source *source, uint32_t region, uint64_t offset,
-                       uint64_t len)
+int pr_source_check(struct pagerail_source *source)
 {
-    if (!source->connected)
-        return pr_error(EINVAL, "the session is not connected");
     int err = pr_session_failed(&source->session);
-    if (err)
-        return err;
-    if (region >= source->session.regions.count ||
-        !pr_region_holds(&source->session.regions.list[region], offset, len))
-        return pr_error(EINVAL, "that range is not in the guest's memory or not in whole pages");
-    return 0;
-}
-
-static uint64_t chunk_bytes(const struct pagerail_source *source)
-{
-    uint64_t window = source->session.window_bytes;
-    return window < PR_CHUNK_BYTES ? window : PR_CHUNK_BYTES;
-}
-
-/* Cuts at multiples of the chunk size, so that no chunk crosses a window. */
-static int push_chunks(struct pagerail_source *source, struct pr_chunk whole, uint64_t page_bytes)
-{
-    uint64_t most = chunk_bytes(source), end = whole.offset + whole.len;
-    int err = 0;
-    for (uint64_t at = whole.offset; at < end && !err;) {
-        uint64_t stop = (at / most + 1) * most;
-        struct pr_chunk chunk = whole;
-        chunk.offset = at;
-        chunk.len = (stop < end ? stop : end) - at;
-        chunk.first_bit = whole.first_bit + (at - whole.offset) / page_bytes;
-        err = pr_crew_push(&source->crew, &chunk);
-        at += chunk.len;
-    }
-    return err;
-}
-
-PAGERAIL_API int pagerail_source_push(pagerail_source *source, uint32_t region, uint64_t offset,
-                                      uint64_t len)
-{
-    int err = check_range(source, region, offset, len);
-    if (err)
-        return err;
-    atomic_fetch_add(&source->handed_bytes, len);
-    struct pr_chunk whole = {.kind = PR_CHUNK_RUN, .region = region, .offset = offset, .len = len};
-    return push_chunks(source, whole, PR_ZERO_PAGE_BYTES);
-}
-
-/* Pages larger than a chunk are cut here: one bit of them is work for several workers. */
-static int push_large_pages(struct pagerail_source *source, uint32_t region, uint64_t offset,
-                            uint64_t pages, uint64_t page_bytes, uint64_t *bits)
-{
-    struct pr_bitmap bitmap = pr_bitmap_over(bits, pages);
-    struct pr_runs runs = pr_runs_take(&bitmap, 0, pages, PR_RUNS_UNLIMITED);
-    struct pr_run run;
-    int err = 0;
-    while (!err && pr_runs_next(&runs, &run)) {
-        struct pr_chunk whole = {.kind = PR_CHUNK_RUN,
-                                 .region = region,
-                                 .offset = offset + run.first_page * page_bytes,
-                                 .len = run.pages * page_bytes};
-        err = push_chunks(source, whole, PR_ZERO_PAGE_BYTES);
-    }
-    return err;
-}
-
-PAGERAIL_API int pagerail_source_push_dirty(pagerail_source *source, uint32_t region,
-                                            uint64_t offset, uint64_t len, uint64_t *bits,
-                                            uint64_t dirty_pages)
-{
-    int err = check_range(source, region, offset, len);
-    if (err)
-        return err;
-    uint64_t page = source->session.regions.list[region].page_bytes;
-    if (offset % page || len % page || offset / page % 64)
-        return pr_error(EINVAL, "a range of dirty bits must start at a multiple of 64 pages and "
-                                "consist of whole pages");
-    uint64_t pages = len / page;
-    if (dirty_pages > pages)
-        return pr_error(EINVAL, "more dirty pages than the range has");
-    atomic_fetch_add(&source->handed_bytes, dirty_pages * page);
-    if (page > chunk_bytes(source))
-        return push_large_pages(source, region, offset, pages, page, bits);
-    struct pr_chunk whole = {
-        .kind = PR_CHUNK_DIRTY, .region = region, .offset = offset, .len = len, .bits = bits};
-    return push_chunks(source, whole, page);
-}
-
-PAGERAIL_API int pagerail_source_epoch_end(pagerail_source *source, uint64_t *epoch)
-{
-    if (!source->connected)
-        return pr_error(EINVAL, "the session is not connected");
-    int err = pr_session_failed(&source->session);
-    if (!err)
-        err = pr_crew_epoch_end(&source->crew, source->epochs + 1);
-    if (err)
-        return err;
-    source->epochs++;
-    source->settling[0] = source->epochs;
-    source->settling[1] = atomic_load(&source->handed_bytes);
-    if (epoch)
-        *epoch = source->epochs;
-    return 0;
-}
-
-struct epoch_wait {
-    struct pagerail_source *source;
-    uint64_t epoch;
-};
-
-static bool epoch_acked(void *opaque)
-{
-    struct epoch_wait *wait = opaque;
-    return atomic_load(&wait->source->crew.work.acked_epoch) >= wait->epoch;
-}
-
-PAGERAIL_API int pagerail_source_epoch_wait(pagerail_source *source, uint64_t epoch, int timeout_ms)
-{
-    if (!epoch || epoch > source->epochs)
-        return pr_error(EINVAL, "that epoch has not ended yet");
-    struct epoch_wait wait = {source, epoch};
-    int err =
-        pr_session_wait(&source->session, epoch_acked, &wait, pr_deadline_after_ms(timeout_ms));
-    if (!err && epoch == source->settling[0])
-        atomic_store(&source->settled_bytes, source->settling[1]);
-    return err;
-}
-
-PAGERAIL_API int pagerail_source_fence(pagerail_source *source, uint64_t *epoch)
-{
-    uint64_t closed;
-    int err = pagerail_source_epoch_end(source, &closed);
-    if (err)
-        return err;
-    uint8_t mark[PR_MARK_BYTES];
-    pr_mark_encode(closed, mark);
-    atomic_store(&source->fenced, closed);
-    err = pr_session_write(&source->session, mark, sizeof(mark), -1);
-    if (!err && epoch)
-        *epoch = closed;
+    if (!err && !source->connected)
+        err = pr_error(EINVAL, "the session is not connected");
     return err;
 }
 
 PAGERAIL_API void pagerail_source_set_deadline(pagerail_source *source, int timeout_ms)
 {
-    atomic_store(&source->session.deadline_ns, pr_deadline_after_ms(timeout_ms));
+    source->session.deadline_ns = timeout_ms < 0 ? 0 : pr_deadline_after_ms(timeout_ms);
 }
 
 PAGERAIL_API int pagerail_source_write(pagerail_source *source, const void *bytes, size_t len)
 {
-    if (!source->connected)
-        return pr_error(EINVAL, "the session is not connected");
-    return pr_session_write(&source->session, bytes, len, -1);
+    int err = pr_source_check(source);
+    return err ? err : pr_session_write(&source->session, bytes, len, -1);
 }
 
 PAGERAIL_API int pagerail_source_write_end(pagerail_source *source)
 {
-    int err = pr_session_failed(&source->session);
+    int err = pr_source_check(source);
     return err ? err : pr_stream_write_end(&source->session.out, &source->session.control);
 }
 
@@ -360,8 +238,10 @@ static bool flag_set(void *flag)
 
 PAGERAIL_API int pagerail_source_wait_ready(pagerail_source *source, int timeout_ms)
 {
-    return pr_session_wait(&source->session, flag_set, &source->ready,
-                           pr_deadline_after_ms(timeout_ms));
+    int err = pr_source_check(source);
+    return err ? err
+               : pr_session_wait(&source->session, flag_set, &source->ready,
+                                 pr_deadline_after_ms(timeout_ms));
 }
 
 struct release {
@@ -376,23 +256,17 @@ static bool release_posted(void *opaque)
 }
 
 /*
- * From commit to posted, the release is the control thread's. If the session fails in between, the
- * letter is dropped unposted or it is on the lane: only in the second case may the destination have
- * it, and the guest is gone. A destination that answers pings and has no buffer for the release is
- * waited for as long as one that is silent.
+ * From commit to posted, the release is the control thread's. If the session fails in between, that
+ * thread either had posted the letter or drops it (pr_channel_last_word), and when it has ended it
+ * is known which: only in the first case may the destination have it, and the guest is gone.
  */
-PAGERAIL_API int pagerail_source_release(pagerail_source *source)
+static int release(struct pr_session *session)
 {
-    struct pr_session *session = &source->session;
-    if (!atomic_load(&source->ready))
-        return pr_error(EINVAL, "the destination is not ready to run the guest");
     struct release release = {.session = session};
-    atomic_store(&session->handed_over, true); /* or failed, then it does not matter */
-    int err = pr_session_commit(session, PR_WIRE_RELEASE, &release.ticket);
-    if (err)
-        return err;
-    err = pr_session_wait(session, release_posted, &release,
-                          pr_deadline_after_ms(session->options.silence_timeout_ms));
+    int err = pr_session_send_empty(session, PR_WIRE_RELEASE, &release.ticket);
+    if (!err)
+        err = pr_session_wait(session, release_posted, &release,
+                              pr_deadline_after_ms(session->options.silence_timeout_ms));
     if (!err)
         return 0;
     if (err == -EAGAIN)
@@ -400,17 +274,40 @@ PAGERAIL_API int pagerail_source_release(pagerail_source *source)
             session, pr_error(ETIMEDOUT, "the destination had no room for the release for %u ms",
                               session->options.silence_timeout_ms));
     pr_session_stop(session); /* nothing is posted any more */
-    return release_posted(&release) ? 0 : err;
+    if (release.ticket && release_posted(&release))
+        return 0;
+    return err == -ESHUTDOWN ? pr_session_failed(session) : err;
+}
+
+PAGERAIL_API int pagerail_source_release(pagerail_source *source)
+{
+    if (source->released)
+        return 0;
+    int err = pr_source_check(source);
+    if (!err && !atomic_load(&source->ready))
+        err = pr_error(EINVAL, "the destination is not ready to run the guest");
+    if (!err)
+        err = pr_session_commit(&source->session);
+    if (!err) {
+        atomic_store(&source->session.handed_over, true);
+        err = release(&source->session);
+    }
+    source->released = !err;
+    return err;
 }
 
 PAGERAIL_API int pagerail_source_wait_running(pagerail_source *source, int timeout_ms,
                                               struct pagerail_handover *out)
 {
+    if (!source->released)
+        return pr_error(EINVAL, "the guest was not released");
     int err = pr_session_wait(&source->session, flag_set, &source->running,
                               pr_deadline_after_ms(timeout_ms));
-    if (!err && out)
+    if (!atomic_load(&source->running))
+        return err;
+    if (out) /* what was said counts, whatever became of the session since */
         *out = source->handover;
-    return err;
+    return 0;
 }
 
 PAGERAIL_API ssize_t pagerail_source_read(pagerail_source *source, void *to, size_t size,
@@ -421,34 +318,9 @@ PAGERAIL_API ssize_t pagerail_source_read(pagerail_source *source, void *to, siz
     return pr_session_read(&source->session, to, size, pr_deadline_after_ms(timeout_ms));
 }
 
-static uint64_t pending_bytes(const struct pagerail_source *source, uint64_t done_bytes)
+uint64_t pr_source_acked_ns(pagerail_source *source)
 {
-    uint64_t handed = atomic_load(&source->handed_bytes);
-    if (handed == atomic_load(&source->settled_bytes) || handed < done_bytes)
-        return 0;
-    return handed - done_bytes;
-}
-
-PAGERAIL_API void pagerail_source_stats(pagerail_source *source, struct pagerail_stats *out)
-{
-    struct pr_session *session = &source->session;
-    struct pr_crew_counts counts = pr_crew_counts(&source->crew);
-    *out = (struct pagerail_stats){
-        .bytes_sent = counts.bytes_sent,
-        .writes = counts.writes,
-        .pages_sent = counts.bytes_sent / PAGERAIL_PAGE_BYTES,
-        .zero_pages = counts.zero_pages,
-        .pending_bytes =
-            pending_bytes(source, counts.bytes_sent + counts.zero_pages * PAGERAIL_PAGE_BYTES),
-        .epoch = atomic_load(&source->crew.work.acked_epoch),
-        .registered_bytes = atomic_load(&source->windows.registered_bytes),
-        .registration_ns = atomic_load(&source->windows.registration_ns),
-        .stream_bytes = atomic_load(&session->out.sent),
-        .rtt_ns = atomic_load(&session->rtt_ns),
-        .cpu_ns = counts.cpu_ns + atomic_load(&session->control_cpu_ns),
-        .lanes = session->lanes,
-        .fabric = session->fabric ? session->fabric->name : "none",
-    };
+    return atomic_load(&source->acked_ns);
 }
 
 PAGERAIL_API int pagerail_source_abort(pagerail_source *source, const char *reason)
@@ -463,7 +335,8 @@ static void close_written(struct pagerail_source *source)
     free(source->written);
 }
 
-/* In the reverse order of pagerail_source_connect: the peer is told, then lanes, then windows. */
+/* In the reverse order of pagerail_source_connect: the peer is told, then lanes, then windows. The
+ * pool's last registrations wake the workers, so these are there until it is idle. */
 PAGERAIL_API void pagerail_source_free(pagerail_source *source)
 {
     if (!source)
@@ -482,5 +355,6 @@ PAGERAIL_API void pagerail_source_free(pagerail_source *source)
     pr_windows_close(&source->windows);
     close_written(source);
     pr_session_close(session);
+    pthread_mutex_destroy(&source->books);
     free(source);
 }

@@ -129,6 +129,14 @@ int pr_stream_receive(struct pr_stream_in *in, const struct pr_wire_stream *mess
     return err;
 }
 
+uint64_t pr_stream_received(struct pr_stream_in *in)
+{
+    pthread_mutex_lock(&in->lock);
+    uint64_t received = in->received;
+    pthread_mutex_unlock(&in->lock);
+    return received;
+}
+
 int pr_stream_receive_end(struct pr_stream_in *in, const struct pr_wire_stream_end *message)
 {
     pthread_mutex_lock(&in->lock);

@@ -54,6 +54,9 @@ int pr_stream_announce(struct pr_stream_in *in, struct pr_channel *channel);
 int pr_stream_receive(struct pr_stream_in *in, const struct pr_wire_stream *message);
 int pr_stream_receive_end(struct pr_stream_in *in, const struct pr_wire_stream_end *message);
 
+/* Bytes that have come so far. Any thread. */
+uint64_t pr_stream_received(struct pr_stream_in *in);
+
 /* Takes up to size bytes: how many; 0 with *ended set at the end; 0 without: none now. */
 ssize_t pr_stream_read(struct pr_stream_in *in, struct pr_channel *channel, void *to, size_t size,
                        bool *ended);

@@ -32,22 +32,25 @@ static void lru_append(struct pr_windows *ws, struct pr_window *w)
     ws->newest = w;
 }
 
-/* Both halves are there. */
-static void ready_locked(struct pr_windows *ws, struct pr_window *w)
+/* After either half: ready when both are there. Says whether somebody waits for that: for this
+ * window, or for one that can make room. */
+static bool ready_locked(struct pr_windows *ws, struct pr_window *w)
 {
-    if (w->state == PR_WINDOW_ASKED && w->mr && w->granted) {
-        w->state = PR_WINDOW_READY;
-        lru_append(ws, w);
-    }
+    if (w->state != PR_WINDOW_ASKED || !w->mr || !w->granted)
+        return false;
+    w->state = PR_WINDOW_READY;
+    lru_append(ws, w);
+    return atomic_exchange(&ws->starving, false) || w->demanded;
 }
 
 static int register_here(struct pr_window *w, struct pr_mr **mr)
 {
     struct pr_windows *ws = w->windows;
-    uint64_t start = pr_now_ns();
+    uint64_t start = pr_now_ns(), cpu = pr_thread_cpu_ns();
     uint8_t *addr = region_of(w)->addr + w->index * ws->session->window_bytes;
     int err = pr_fabric_reg(ws->session->fabric, addr, len_of(w), PR_ACCESS_LOCAL_READ, mr);
     atomic_fetch_add(&ws->registration_ns, pr_now_ns() - start);
+    atomic_fetch_add(&ws->cpu_ns, pr_thread_cpu_ns() - cpu);
     return err;
 }
 
@@ -66,16 +69,19 @@ static void register_job(struct pr_job *job)
     atomic_fetch_add(&ws->registered_bytes, len_of(w));
     pthread_mutex_lock(&ws->lock);
     w->mr = mr;
-    ready_locked(ws, w);
+    bool awaited = ready_locked(ws, w);
     pthread_mutex_unlock(&ws->lock);
-    ws->on_change(ws->opaque);
+    if (awaited)
+        ws->on_change(ws->opaque);
 }
 
 static void leave_job(struct pr_job *job)
 {
     struct pr_window *w = (struct pr_window *)job;
     struct pr_windows *ws = w->windows;
+    uint64_t cpu = pr_thread_cpu_ns();
     pr_fabric_dereg(w->mr);
+    atomic_fetch_add(&ws->cpu_ns, pr_thread_cpu_ns() - cpu);
     atomic_fetch_sub(&ws->registered_bytes, len_of(w));
     pthread_mutex_lock(&ws->lock);
     w->mr = NULL;
@@ -167,8 +173,9 @@ static bool evict_one_locked(struct pr_windows *ws)
     w->state = PR_WINDOW_LEAVING;
     ws->leaving_bytes += len_of(w);
     w->job.fn = leave_job;
-    if (send_drop(w))
-        pr_session_fail(ws->session, -ENOMEM);
+    int err = send_drop(w);
+    if (err)
+        pr_session_fail(ws->session, err);
     pr_pool_submit(ws->session->pool, &w->job);
     return true;
 }
@@ -296,15 +303,17 @@ int pr_windows_granted(struct pr_windows *ws, const struct pr_wire_grant *grant)
     if (!w)
         return pr_error(EPROTO, "the destination granted a window that does not exist");
     pthread_mutex_lock(&ws->lock);
+    bool awaited = false;
     bool expected = w->state == PR_WINDOW_ASKED && !w->granted && grant->len == len_of(w);
     if (expected) {
         w->granted = true;
         w->key = (struct pr_key){grant->addr, grant->len, grant->rkey};
-        ready_locked(ws, w);
+        awaited = ready_locked(ws, w);
     }
     pthread_mutex_unlock(&ws->lock);
     if (!expected)
         return pr_error(EPROTO, "the destination granted a window that was not asked for");
-    ws->on_change(ws->opaque);
+    if (awaited)
+        ws->on_change(ws->opaque);
     return 0;
 }

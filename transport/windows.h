@@ -51,6 +51,7 @@ struct pr_windows {
     _Atomic bool starving; /* somebody waits for room */
     _Atomic uint64_t registered_bytes;
     _Atomic uint64_t registration_ns;
+    _Atomic uint64_t cpu_ns;         /* processor time of the registrations */
     void (*on_change)(void *opaque); /* wakes whoever parked work; any thread */
     void *opaque;
 };

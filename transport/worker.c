@@ -142,6 +142,13 @@ static int start_parked(struct pr_worker *worker)
     return -EAGAIN;
 }
 
+static void tell_of_place(struct pr_worker *worker)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&worker->work->crowded))
+        pr_session_notify(worker->work->session);
+}
+
 /* Starts the next chunk of the ring, parking those whose window is not ready. -EAGAIN: none. */
 static int start_next(struct pr_worker *worker)
 {
@@ -153,7 +160,7 @@ static int start_next(struct pr_worker *worker)
         if (chunk.kind == PR_CHUNK_EPOCH && worker->parked_count)
             return -EAGAIN;
         pr_ring_drop(&worker->ring);
-        pr_session_notify(worker->work->session); /* the caller may wait for a place */
+        tell_of_place(worker);
         if (chunk.kind == PR_CHUNK_EPOCH) {
             worker->state = PR_WORKER_CLOSING;
             return -EAGAIN;
@@ -254,12 +261,34 @@ static bool epoch_over(const struct pr_worker *worker)
     return atomic_load(&worker->work->acked_epoch) >= worker->epoch && all_idle(worker);
 }
 
+static void publish(struct pr_worker *worker)
+{
+    uint64_t bytes = 0, writes = 0;
+    for (uint32_t i = 0; i < worker->sender_count; i++) {
+        bytes += worker->senders[i].done_bytes;
+        writes += worker->senders[i].done_writes;
+    }
+    atomic_store_explicit(&worker->bytes_sent, bytes, memory_order_relaxed);
+    atomic_store_explicit(&worker->writes, writes, memory_order_relaxed);
+}
+
+/* Whoever waits for the epoch finds all of it in the statistics. */
+static void settle(struct pr_worker *worker)
+{
+    publish(worker);
+    atomic_store(&worker->settled_bytes, atomic_load(&worker->bytes_sent) +
+                                             atomic_load(&worker->zero_pages) * PR_ZERO_PAGE_BYTES);
+    atomic_store(&worker->settled_epoch, worker->epoch);
+    pr_session_notify(worker->work->session);
+}
+
 /* ---- the thread ---- */
 
 static int advance(struct pr_worker *worker, bool *moved)
 {
     int err = 0;
     if (worker->state == PR_WORKER_AWAITING && epoch_over(worker)) {
+        settle(worker);
         worker->epoch++;
         worker->state = PR_WORKER_TAKING;
         *moved = true;
@@ -285,17 +314,6 @@ static int on_message(void *opaque, enum pr_wire_type type, const void *body, ui
 static int on_written(void *opaque, uint64_t tag)
 {
     return pr_sender_written(opaque, tag);
-}
-
-static void publish(struct pr_worker *worker)
-{
-    uint64_t bytes = 0, writes = 0;
-    for (uint32_t i = 0; i < worker->sender_count; i++) {
-        bytes += worker->senders[i].done_bytes;
-        writes += worker->senders[i].done_writes;
-    }
-    atomic_store_explicit(&worker->bytes_sent, bytes, memory_order_relaxed);
-    atomic_store_explicit(&worker->writes, writes, memory_order_relaxed);
 }
 
 static int pump_lanes(struct pr_worker *worker, bool *moved)
@@ -375,6 +393,7 @@ int pr_worker_open(struct pr_worker *worker, struct pr_work *work, struct pr_lan
         err = pr_sender_open(sender, lanes[worker->sender_count]);
         lanes[worker->sender_count] = NULL;
         pr_channel_agree(&sender->channel, peer_depth, peer_message_bytes);
+        pr_channel_told(&sender->channel);
     }
     if (!err && pr_ring_open(&worker->ring, RING_CHUNKS, sizeof(struct pr_chunk)))
         err = pr_error(ENOMEM, "no memory for a worker's ring");
@@ -404,7 +423,6 @@ void pr_worker_join(struct pr_worker *worker)
 
 void pr_worker_close(struct pr_worker *worker)
 {
-    pr_worker_join(worker);
     end_walk(worker);
     for (uint32_t i = 0; i < worker->sender_count; i++)
         pr_sender_close(&worker->senders[i]);
@@ -414,9 +432,12 @@ void pr_worker_close(struct pr_worker *worker)
     *worker = (struct pr_worker){.wake = PR_EVENT_CLOSED};
 }
 
+/* A worker that is awake looks at everything once more after it has said that it will sleep. Of
+ * several wakers one raises the event. */
 void pr_worker_wake(struct pr_worker *worker)
 {
-    if (worker->wake.fd >= 0)
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&worker->asleep) && atomic_exchange(&worker->asleep, false))
         pr_event_raise(&worker->wake);
 }
 
@@ -424,8 +445,6 @@ bool pr_worker_push(struct pr_worker *worker, const struct pr_chunk *chunk)
 {
     if (!pr_ring_push(&worker->ring, chunk))
         return false;
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load(&worker->asleep))
-        pr_event_raise(&worker->wake);
+    pr_worker_wake(worker);
     return true;
 }

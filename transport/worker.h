@@ -28,6 +28,7 @@ struct pr_work {
     struct pr_bitmap *written; /* [regions] */
     struct pr_plan_limits limits;
     _Atomic uint64_t acked_epoch; /* the control thread sets it, then wakes the workers */
+    _Atomic bool crowded;         /* the caller waits for a place in a ring */
     _Atomic uint64_t closings;    /* epochs that each worker has closed, summed over the workers */
 };
 
@@ -63,6 +64,8 @@ struct pr_worker {
 
     /* Written by the worker, read by anybody. */
     _Atomic uint64_t bytes_sent, writes, zero_pages, cpu_ns;
+    _Atomic uint64_t settled_epoch; /* acknowledged, and all its writes are in the figures above */
+    _Atomic uint64_t settled_bytes; /* sent or found zero by its end */
 };
 
 /* lanes: become the worker's. ERRORS: -ENOMEM; then call pr_worker_close too. */
@@ -70,7 +73,7 @@ int pr_worker_open(struct pr_worker *worker, struct pr_work *work, struct pr_lan
                    uint32_t count, uint32_t peer_depth, uint32_t peer_message_bytes);
 int pr_worker_start(struct pr_worker *worker, unsigned number);
 
-/* Asks the thread to end / waits for that / and closes the lanes. */
+/* Asks the thread to end / waits for that / closes the lanes and frees the rest. In this order. */
 void pr_worker_stop(struct pr_worker *worker);
 void pr_worker_join(struct pr_worker *worker);
 void pr_worker_close(struct pr_worker *worker);
@@ -78,7 +81,7 @@ void pr_worker_close(struct pr_worker *worker);
 /* Caller's thread: false when the ring is full. */
 bool pr_worker_push(struct pr_worker *worker, const struct pr_chunk *chunk);
 
-/* Any thread: something that it may wait for has changed. */
+/* Any thread: something that it may wait for has changed. Cheap while it works. */
 void pr_worker_wake(struct pr_worker *worker);
 
 #endif

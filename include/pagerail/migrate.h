@@ -125,7 +125,8 @@ struct pagerail_vmm_ops {
 
     /* --- either, may be NULL --- */
 
-    /* About every 100 ms and at every change of phase or round. */
+    /* At every change of phase; at the source also at every round and about every 100 ms while
+     * pages are sent. */
     void (*progress)(void *vmm, const struct pagerail_progress *progress);
 };
 
@@ -152,8 +153,9 @@ struct pagerail_outcome {
 
 /*
  * pagerail_migration_new: makes an idle migration.
- * vmm: copied; its regions and ops are borrowed until pagerail_migration_free. options: copied;
- * NULL = defaults. ERRORS: -EINVAL, -ENOMEM.
+ * vmm: copied; its regions are borrowed until pagerail_migration_free. options: copied; NULL =
+ * defaults. ERRORS: -EINVAL no regions, an option or a callback that this version does not know;
+ * -ENOMEM.
  */
 PAGERAIL_API int pagerail_migration_new(const struct pagerail_vmm *vmm,
                                         const struct pagerail_options *options,

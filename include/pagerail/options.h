@@ -41,7 +41,7 @@ struct pagerail_options {
     /* Source, used by pagerail/migrate.h only. */
     uint32_t downtime_budget_ms;    /* switch over when the predicted downtime fits; 0 = 500 */
     uint32_t max_rounds;            /* rounds before a migration counts as stalled; 0 = 60 */
-    uint32_t max_throttle_percent;  /* the most the guest may be slowed, 0 to 99; 0 = 90 */
+    uint32_t max_throttle_percent;  /* the most the guest may be slowed, 1 to 99; 0 = 90 */
     uint32_t on_stall;              /* enum pagerail_stall */
     uint32_t switchover_timeout_ms; /* the guest resumes here if the destination is not ready so
                                        long after the stop; 0 = 10000 */

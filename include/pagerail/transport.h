@@ -220,7 +220,7 @@ PAGERAIL_API int pagerail_destination_new(const struct pagerail_options *options
 /*
  * pagerail_destination_listen: starts to listen.
  * ERRORS: -EINVAL malformed URI; -EADDRINUSE somebody listens there; -ENOENT no such folder;
- * -EACCES.
+ * -EACCES. It may be called again with another one.
  */
 PAGERAIL_API int pagerail_destination_listen(pagerail_destination *destination, const char *uri);
 
@@ -228,10 +228,9 @@ PAGERAIL_API int pagerail_destination_listen(pagerail_destination *destination, 
  * pagerail_destination_accept: waits for one source, checks that its regions are ours, and starts
  * the session's threads. The listening address is given up as soon as all lanes are there.
  *
- * timeout_ms: for the first contact; -1 = no limit.
- * Who comes and is no pagerail source, or has no version in common, is turned away, told why, and
- * logged; it does not end the wait.
- * ERRORS: -EAGAIN nobody else came in time; -EINVAL the source's regions are not ours.
+ * timeout_ms: for the first contact; -1 = no limit. Whoever comes and is no pagerail source, or has
+ * no common version, is told so and turned away with a line in the log, and the wait goes on.
+ * ERRORS: -EAGAIN nobody came in time: call it again; -EINVAL the source's regions are not ours.
  */
 PAGERAIL_API int pagerail_destination_accept(pagerail_destination *destination,
                                              const struct pagerail_region *regions, uint32_t count,

@@ -5,6 +5,7 @@
 #
 #   need build   what compiles pagerail: libraries, CLI, benches
 #   need test    what scripts/test runs beside that: linters, sanitizers, fuzzers
+#   need rig     what scripts/rig boots its hosts with, and what runs on them
 #   need PACKAGE...   anything else, by Debian package name
 
 need_build=(
@@ -13,6 +14,10 @@ need_build=(
 )
 need_test=(
     libcmocka-dev clang clang-tidy clang-format libclang-rt-14-dev cppcheck shellcheck mandoc
+)
+need_rig=(
+    python3 gcc libc6-dev qemu-system-x86 busybox-static kmod cpio xz-utils zstd
+    iproute2 rdma-core ibverbs-providers ibverbs-utils rdmacm-utils perftest numactl
 )
 
 say() {
@@ -47,6 +52,7 @@ need() {
         case $name in
         build) wanted+=("${need_build[@]}") ;;
         test) wanted+=("${need_test[@]}") ;;
+        rig) wanted+=("${need_rig[@]}") ;;
         *) wanted+=("$name") ;;
         esac
     done

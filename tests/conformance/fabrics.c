@@ -3,13 +3,36 @@
 
 #include "rdma/fault/fault.h"
 #include "rdma/local/local.h"
+#include "rdma/verbs/verbs.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void file_address(char *out, size_t size, const char *folder, unsigned n)
 {
     snprintf(out, size, "%s/%u", folder, n);
+}
+
+/* An address of an RDMA device of this host, which the tests connect to themselves. */
+#define RDMA_ADDRESS "PAGERAIL_TEST_RDMA_ADDRESS"
+#define FIRST_PORT 20000u
+
+/* Ports that nobody has used for a while, whatever process this is. */
+static void port_address(char *out, size_t size, const char *folder, unsigned n)
+{
+    (void)folder;
+    const char *host = getenv(RDMA_ADDRESS);
+    unsigned port = FIRST_PORT + ((unsigned)getpid() * 64 + n) % 20000;
+    snprintf(out, size, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+}
+
+static const char *why_no_rdma(void)
+{
+    return getenv(RDMA_ADDRESS) ? NULL
+                                : "set " RDMA_ADDRESS " to the address of an RDMA device of this "
+                                  "host (scripts/rig has one)";
 }
 
 /* The fault layer with no rules must change nothing. */
@@ -26,8 +49,9 @@ static int open_fault_over_local(struct pr_fabric **out)
 }
 
 static const struct test_fabric fabrics[] = {
-    {"local", pr_fabric_local_open, file_address},
-    {"fault-over-local", open_fault_over_local, file_address},
+    {"local", pr_fabric_local_open, file_address, NULL},
+    {"fault-over-local", open_fault_over_local, file_address, NULL},
+    {"verbs", pr_fabric_verbs_open, port_address, why_no_rdma},
 };
 
 const struct test_fabric *test_fabric_find(const char *name)

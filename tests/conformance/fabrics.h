@@ -12,6 +12,8 @@ struct test_fabric {
     int (*open)(struct pr_fabric **out);
     /* The n-th address to listen at; a fabric that needs a file puts it into `folder`. */
     void (*address)(char *out, size_t size, const char *folder, unsigned n);
+    /* Why it cannot be tested here; NULL (or no function): it can. */
+    const char *(*missing)(void);
 };
 
 const struct test_fabric *test_fabric_find(const char *name);

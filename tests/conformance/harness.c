@@ -205,6 +205,11 @@ int harness_main(int argc, char **argv, const char *group, const struct CMUnitTe
         fprintf(stderr, "usage: %s FABRIC\n", argv[0]);
         return 2;
     }
+    const char *missing = chosen->missing ? chosen->missing() : NULL;
+    if (missing) {
+        printf("skipped: %s\n", missing);
+        return 77;
+    }
     if (!mkdtemp(folder)) {
         perror(folder);
         return 2;

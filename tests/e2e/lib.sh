@@ -84,12 +84,15 @@ ended() {
     }
 }
 
-# holds source|destination EXPRESSION: of the JSON file, in Python, as j.
+# holds source|destination EXPRESSION...: of the JSON file, in Python, as j.
 holds() {
-    python3 - "$box/$1.json" "$2" <<'PYTHON' || wrong "$1: not so: $2"
+    python3 - "$box/$1.json" "${@:2}" <<'PYTHON' || wrong "the $1's JSON, see above"
 import json, sys
 j = json.load(open(sys.argv[1]))
-sys.exit(not eval(sys.argv[2]))
+wrong = [e for e in sys.argv[2:] if not eval(e)]
+for e in wrong:
+    print('not so:', e)
+sys.exit(bool(wrong))
 PYTHON
 }
 

@@ -43,8 +43,9 @@ static void no_version_at_all(struct foe *foe, unsigned type, uint8_t *bytes, in
 static void no_magic(struct foe *foe, unsigned type, uint8_t *bytes, int *len)
 {
     (void)foe, (void)len;
+    static const uint8_t words[] = {'G', 'E', 'T', ' ', '/', ' ', 'H', 'T'};
     if (type == 0)
-        memcpy(bytes, "GET / HT", 8);
+        memcpy(bytes, words, sizeof(words));
 }
 
 static void half_a_knock(struct foe *foe, unsigned type, uint8_t *bytes, int *len)

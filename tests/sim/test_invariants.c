@@ -89,45 +89,38 @@ static void forgotten_zero_pages_show(void **state)
     assert_noticed(move_typical(), "zero.forget", "is wrong at byte");
 }
 
-/* 5, exactly one side runs: the destination runs a guest that was not released to it. */
-static void running_unreleased_is_running_twice(void **state)
+/* Strikes at moment after moment of the later part of a run until the damage shows. */
+static void assert_noticed_when_struck(const char *fault, enum move_blow blow, const char *words)
 {
-    (void)state;
     need_faults();
     struct world_verdict whole, verdict = {.ok = true};
     struct move move = move_typical();
     move_run(&move, base_seed, &whole);
     assert_run_ok(&whole);
-    move.faults = "handover.run_unreleased";
-    move.blow = MOVE_CUT;
+    move.faults = fault;
+    move.blow = blow;
     uint64_t steps = whole.values[MOVE_VALUE_STEPS];
-    for (uint64_t step = steps / 4; step < steps; step += steps / 300 + 1) {
+    for (uint64_t step = steps / 4; step < steps; step += steps / 400 + 1) {
         move.blow_step = step;
         move_run(&move, base_seed, &verdict);
-        if (!verdict.ok && strstr(verdict.text, "runs on both sides"))
+        if (!verdict.ok && strstr(verdict.text, words))
             return;
     }
-    fail_msg("the guest never ran twice");
+    fail_msg("no moment showed '%s' with %s armed", words, fault);
+}
+
+/* 5, exactly one side runs: the destination runs a guest that was not released to it. */
+static void running_unreleased_is_running_twice(void **state)
+{
+    (void)state;
+    assert_noticed_when_struck("handover.run_unreleased", MOVE_CUT, "runs on both sides");
 }
 
 /* 5 again: the source takes back what it has released. */
 static void resuming_a_released_guest_is_running_twice(void **state)
 {
     (void)state;
-    need_faults();
-    struct world_verdict whole, verdict = {.ok = true};
-    struct move move = move_typical();
-    move_run(&move, base_seed, &whole);
-    move.faults = "abort.resume_released";
-    move.blow = MOVE_CUT;
-    uint64_t steps = whole.values[MOVE_VALUE_STEPS];
-    for (uint64_t step = steps / 4; step < steps; step += steps / 400 + 1) {
-        move.blow_step = step;
-        move_run(&move, base_seed, &verdict);
-        if (!verdict.ok && strstr(verdict.text, "both sides"))
-            return;
-    }
-    fail_msg("the guest never ran twice");
+    assert_noticed_when_struck("abort.resume_released", MOVE_CUT, "both sides");
 }
 
 /* 6, keys end with the session: the destination keeps its registrations. The simulated fabric holds
@@ -142,20 +135,8 @@ static void keys_that_outlive_the_session_show(void **state)
 static void a_guest_that_is_not_resumed_shows(void **state)
 {
     (void)state;
-    need_faults();
-    struct world_verdict whole, verdict = {.ok = true};
-    struct move move = move_typical();
-    move_run(&move, base_seed, &whole);
-    move.faults = "abort.skip_resume";
-    move.blow = MOVE_KILL_DESTINATION;
-    uint64_t steps = whole.values[MOVE_VALUE_STEPS];
-    for (uint64_t step = steps / 4; step < steps; step += steps / 300 + 1) {
-        move.blow_step = step;
-        move_run(&move, base_seed, &verdict);
-        if (!verdict.ok && strstr(verdict.text, "has the guest and does not run it"))
-            return;
-    }
-    fail_msg("the guest always ran on");
+    assert_noticed_when_struck("abort.skip_resume", MOVE_KILL_DESTINATION,
+                               "has the guest and does not run it");
 }
 
 /* 8, bytes count when they complete: they are counted when posted. */

@@ -73,6 +73,7 @@ static bool setup(void)
     rig.memory =
         mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(rig.memory, MAP_FAILED);
+    madvise(rig.memory, PAGES * PAGE, MADV_NOHUGEPAGE); /* else soft-dirty speaks of 2 MiB */
     struct pr_tracker_range range = {rig.memory, PAGES * PAGE, PAGE};
     int err = pr_tracker_open(&rig.dirty, kind, &range, &gate);
     if (!err)

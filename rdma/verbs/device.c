@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which device a fabric uses, and what that device allows. */
+#include "base/error.h"
+#include "base/log.h"
+#include "rdma/verbs/fabric.h"
+#include "rdma/verbs/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <rdma/rdma_cma.h>
+#include <string.h>
+
+/* What the device is, and what all its ports allow. */
+static int query(struct ibv_context *context, struct ibv_device_attr *device,
+                 struct pr_fabric_limits *out)
+{
+    const char *name = ibv_get_device_name(context->device);
+    struct pr_fabric_limits all = pr_verbs_limits_widest();
+    int err = ibv_query_device(context, device);
+    if (err)
+        return pr_error(err, "cannot query the RDMA device %s: %s", name, strerror(err));
+    for (uint8_t port = 1; port <= device->phys_port_cnt; port++) {
+        struct ibv_port_attr attr;
+        struct pr_fabric_limits limits;
+        err = ibv_query_port(context, port, &attr);
+        if (err)
+            return pr_error(err, "cannot query port %u of %s: %s", port, name, strerror(err));
+        pr_log_debug("%s port %u: MTU %u, state %d", name, port,
+                     pr_verbs_mtu_bytes(attr.active_mtu), attr.state);
+        err = pr_verbs_limits_of(device, &attr, &limits);
+        if (err)
+            return pr_error_prefix(err, "%s", name);
+        pr_verbs_limits_meet(&all, &limits);
+    }
+    *out = all;
+    return 0;
+}
+
+/* The device's own events are read beside everything else, so reading must not block. */
+static int unblock(struct ibv_context *context)
+{
+    int flags = fcntl(context->async_fd, F_GETFL);
+    if (flags < 0 || fcntl(context->async_fd, F_SETFL, flags | O_NONBLOCK))
+        return pr_error(errno, "cannot set up the events of %s: %s",
+                        ibv_get_device_name(context->device), strerror(errno));
+    return 0;
+}
+
+static int choose(struct pr_verbs_fabric *fabric, struct ibv_context *context)
+{
+    const char *name = ibv_get_device_name(context->device);
+    struct ibv_device_attr device;
+    struct pr_fabric_limits limits;
+    int err = query(context, &device, &limits);
+    if (!err)
+        err = unblock(context);
+    if (err)
+        return err;
+    fabric->pd = ibv_alloc_pd(context);
+    if (!fabric->pd)
+        return pr_error(errno, "cannot get a protection domain of %s: %s", name, strerror(errno));
+    fabric->context = context;
+    fabric->ack_timeout_exponent = pr_verbs_ack_timeout(&device);
+    fabric->base.limits = limits;
+    return 0;
+}
+
+static int common_limits(struct pr_verbs_fabric *fabric)
+{
+    struct pr_fabric_limits all = pr_verbs_limits_widest();
+    for (int i = 0; i < fabric->device_count; i++) {
+        struct ibv_device_attr device;
+        struct pr_fabric_limits limits;
+        int err = query(fabric->devices[i], &device, &limits);
+        if (err)
+            return err;
+        pr_verbs_limits_meet(&all, &limits);
+    }
+    fabric->base.limits = all;
+    return 0;
+}
+
+int pr_verbs_devices_open(struct pr_verbs_fabric *fabric)
+{
+    fabric->devices = rdma_get_devices(&fabric->device_count);
+    if (!fabric->devices)
+        return pr_error(errno == ENOMEM ? ENOMEM : ENODEV,
+                        "no RDMA device can be used: %s (load rdma_ucm, install "
+                        "ibverbs-providers; `pagerail devices` shows what there is)",
+                        strerror(errno));
+    int err;
+    if (!fabric->device_count)
+        err = pr_error(ENODEV, "this host has no RDMA device: `pagerail devices` shows what there "
+                               "is");
+    else if (fabric->device_count == 1)
+        err = choose(fabric, fabric->devices[0]);
+    else
+        err = common_limits(fabric);
+    if (err)
+        rdma_free_devices(fabric->devices);
+    return err;
+}
+
+void pr_verbs_devices_close(struct pr_verbs_fabric *fabric)
+{
+    int err = fabric->pd ? ibv_dealloc_pd(fabric->pd) : 0;
+    if (err)
+        pr_log_error("cannot give a protection domain of %s back: %s (a registration was left)",
+                     ibv_get_device_name(fabric->context->device), strerror(err));
+    rdma_free_devices(fabric->devices);
+}
+
+static bool listed(const struct pr_verbs_fabric *fabric, const struct ibv_context *context)
+{
+    for (int i = 0; i < fabric->device_count; i++)
+        if (fabric->devices[i] == context)
+            return true;
+    return false;
+}
+
+static int choose_locked(struct pr_verbs_fabric *fabric, struct ibv_context *context)
+{
+    if (fabric->context == context)
+        return 0;
+    const char *name = ibv_get_device_name(context->device);
+    if (fabric->context)
+        return pr_error(EXDEV,
+                        "this connection goes over %s and the ones before it over %s: choose "
+                        "an address that all of them reach by one device",
+                        name, ibv_get_device_name(fabric->context->device));
+    if (!listed(fabric, context))
+        return pr_error(ENODEV, "the RDMA device %s appeared a moment ago: try again", name);
+    return choose(fabric, context);
+}
+
+int pr_verbs_device_choose(struct pr_verbs_fabric *fabric, struct ibv_context *context)
+{
+    pthread_mutex_lock(&fabric->lock);
+    int err = choose_locked(fabric, context);
+    pthread_mutex_unlock(&fabric->lock);
+    return err;
+}

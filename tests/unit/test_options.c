@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* transport/options.h by table. */
+#include "transport/options.h"
+
+#include "base/error.h"
+#include "tests/unit/check.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+
+static void nothing_given_means_defaults(void **state)
+{
+    (void)state;
+    struct pagerail_options zero = PAGERAIL_OPTIONS_INIT, out[2];
+    assert_int_equal(pr_options_resolve(NULL, &out[0]), 0);
+    assert_int_equal(pr_options_resolve(&zero, &out[1]), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(out[i].size, sizeof(out[i]));
+        assert_int_equal(out[i].connect_timeout_ms, 4000);
+        assert_int_equal(out[i].silence_timeout_ms, 3000);
+        assert_int_equal(out[i].pin_budget_bytes, 0);
+        assert_int_equal(out[i].registration_threads, 2);
+        assert_int_equal(out[i].lanes, 0);
+        assert_int_equal(out[i].window_bytes, 64 * MIB);
+        assert_int_equal(out[i].downtime_budget_ms, 500);
+        assert_int_equal(out[i].max_rounds, 60);
+        assert_int_equal(out[i].max_throttle_percent, 90);
+        assert_int_equal(out[i].on_stall, PAGERAIL_STALL_ABORT);
+        assert_int_equal(out[i].switchover_timeout_ms, 10000);
+    }
+}
+
+static void what_was_resolved_resolves_to_itself(void **state)
+{
+    (void)state;
+    struct pagerail_options given = {
+        .size = sizeof(given), .lanes = 7, .pin_budget_bytes = 3 * MIB};
+    struct pagerail_options once, twice;
+    assert_int_equal(pr_options_resolve(&given, &once), 0);
+    assert_int_equal(pr_options_resolve(&once, &twice), 0);
+    assert_memory_equal(&once, &twice, sizeof(once));
+}
+
+#define FIELD(name) offsetof(struct pagerail_options, name), #name
+
+static void ranges_of_every_option(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t at;
+        const char *name;
+        uint32_t least, most;
+    } rows[] = {
+        {FIELD(connect_timeout_ms), 1, 3600000},
+        {FIELD(silence_timeout_ms), 300, 60000},
+        {FIELD(registration_threads), 1, 64},
+        {FIELD(lanes), 1, 256},
+        {FIELD(downtime_budget_ms), 1, 3600000},
+        {FIELD(max_rounds), 1, 100000},
+        {FIELD(max_throttle_percent), 1, 99},
+        {FIELD(on_stall), PAGERAIL_STALL_ABORT, PAGERAIL_STALL_FORCE},
+        {FIELD(switchover_timeout_ms), 1, 3600000},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const uint32_t values[] = {rows[i].least, rows[i].most, rows[i].most + 1, rows[i].least - 1,
+                                   UINT32_MAX};
+        for (size_t v = 0; v < COUNT_OF(values); v++) {
+            struct pagerail_options given = PAGERAIL_OPTIONS_INIT, out;
+            memcpy((char *)&given + rows[i].at, &values[v], sizeof(values[v]));
+            bool legal = values[v] <= rows[i].most && (values[v] >= rows[i].least || !values[v]);
+            memset(&out, 0x55, sizeof(out));
+            int err = pr_options_resolve(&given, &out);
+            assert_int_equal(err, legal ? 0 : -EINVAL);
+            if (legal && values[v])
+                assert_memory_equal((char *)&out + rows[i].at, &values[v], sizeof(values[v]));
+            if (!legal) {
+                assert_non_null(strstr(pr_error_message(), rows[i].name));
+                assert_int_equal(out.size, 0x5555555555555555); /* set on success only */
+            }
+        }
+    }
+}
+
+static void windows_are_powers_of_two_that_fit_the_budget(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t window, budget, wanted; /* 0 = refused */
+    } rows[] = {
+        {64 * KIB, 0, 64 * KIB},
+        {UINT64_C(1) << 40, 0, UINT64_C(1) << 40},
+        {UINT64_C(1) << 41, 0, 0},
+        {32 * KIB, 0, 0},
+        {96 * KIB, 0, 0},
+        {1, 0, 0},
+        {UINT64_MAX, 0, 0},
+        /* four windows at least fit the budget */
+        {0, 256 * MIB, 64 * MIB},
+        {0, 256 * MIB - 1, 32 * MIB},
+        {0, 4 * MIB, 1 * MIB},
+        {0, 256 * KIB, 64 * KIB},
+        {0, 256 * KIB - 1, 0},
+        {0, 1, 0},
+        {128 * KIB, UINT64_MAX, 128 * KIB},
+        {1 * MIB, 2 * MIB, 512 * KIB},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct pagerail_options given = PAGERAIL_OPTIONS_INIT, out;
+        given.window_bytes = rows[i].window;
+        given.pin_budget_bytes = rows[i].budget;
+        int err = pr_options_resolve(&given, &out);
+        assert_int_equal(err, rows[i].wanted ? 0 : -EINVAL);
+        if (!err)
+            assert_int_equal(out.window_bytes, rows[i].wanted);
+    }
+}
+
+static void windows_fit_the_fabric(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t wanted, max, fits; /* 0 = refused */
+    } rows[] = {
+        {64 * MIB, UINT64_MAX, 64 * MIB},
+        {64 * MIB, 64 * MIB, 64 * MIB},
+        {64 * MIB, 64 * MIB - 1, 32 * MIB},
+        {64 * MIB, 100 * KIB, 64 * KIB},
+        {64 * MIB, 64 * KIB, 64 * KIB},
+        {64 * MIB, 64 * KIB - 1, 0},
+        {64 * MIB, 0, 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        uint64_t fits = 0;
+        int err = pr_options_fit_window(rows[i].wanted, rows[i].max, &fits);
+        assert_int_equal(err, rows[i].fits ? 0 : -EINVAL);
+        assert_int_equal(fits, rows[i].fits);
+    }
+}
+
+/* A program of another version has a struct of another size. */
+static void sizes_of_other_versions(void **state)
+{
+    (void)state;
+    struct {
+        struct pagerail_options known;
+        uint64_t later;
+    } newer = {.known = {.lanes = 3}};
+    struct pagerail_options out;
+    newer.known.size = sizeof(newer);
+    assert_int_equal(pr_options_resolve(&newer.known, &out), 0);
+    assert_int_equal(out.lanes, 3);
+    assert_int_equal(out.size, sizeof(out));
+    newer.later = 1;
+    assert_int_equal(pr_options_resolve(&newer.known, &out), -EINVAL);
+    assert_non_null(strstr(pr_error_message(), "does not know"));
+
+    struct pagerail_options older = {.size = offsetof(struct pagerail_options, lanes),
+                                     .lanes = 999};
+    older.connect_timeout_ms = 77;
+    assert_int_equal(pr_options_resolve(&older, &out), 0);
+    assert_int_equal(out.connect_timeout_ms, 77);
+    assert_int_equal(out.lanes, 0); /* not looked at */
+
+    for (size_t size = 0; size < sizeof(size_t); size++) {
+        older.size = size;
+        assert_int_equal(pr_options_resolve(&older, &out), -EINVAL);
+        assert_non_null(strstr(pr_error_message(), "PAGERAIL_OPTIONS_INIT"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_given_means_defaults),
+        cmocka_unit_test(what_was_resolved_resolves_to_itself),
+        cmocka_unit_test(ranges_of_every_option),
+        cmocka_unit_test(windows_are_powers_of_two_that_fit_the_budget),
+        cmocka_unit_test(windows_fit_the_fabric),
+        cmocka_unit_test(sizes_of_other_versions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
