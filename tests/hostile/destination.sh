@@ -26,7 +26,7 @@ while read -r name; do
     }
 done < <("$peer" list client)
 soon 'closing all descriptors' has_as_many "$before"
-[ "$(grep -c 'a stranger was turned away' "$box/destination.err")" -lt 10 ] ||
+[ "$(grep -c 'turned somebody away' "$box/destination.err")" -lt 10 ] ||
     wrong 'strangers filled the log'
 source_guest --dirty 50M
 ended source 0
