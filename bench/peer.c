@@ -42,7 +42,7 @@ void pr_bench_must(int err, const char *what)
 {
     if (!err)
         return;
-    fprintf(stderr, "%s failed: %s\n", what, pagerail_error_message());
+    fprintf(stderr, "%s failed (%s): %s\n", what, strerror(-err), pagerail_error_message());
     exit(2);
 }
 

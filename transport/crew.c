@@ -37,7 +37,7 @@ static int open_workers(struct pr_crew *crew, struct pr_lane **lanes, uint32_t l
 }
 
 int pr_crew_open(struct pr_crew *crew, struct pr_session *session, struct pr_windows *windows,
-                 struct pr_bitmap *written, struct pr_lane **lanes, uint32_t lane_count,
+                 struct pr_written *written, struct pr_lane **lanes, uint32_t lane_count,
                  const struct pr_wire_welcome *peer)
 {
     /* Field by field: another thread may look at `wakeable` to wake nobody. */

@@ -21,7 +21,7 @@ uint32_t pr_crew_size(uint32_t lanes, uint32_t cpus);
  * crew: zeroed. written: [regions], borrowed.
  */
 int pr_crew_open(struct pr_crew *crew, struct pr_session *session, struct pr_windows *windows,
-                 struct pr_bitmap *written, struct pr_lane **lanes, uint32_t lane_count,
+                 struct pr_written *written, struct pr_lane **lanes, uint32_t lane_count,
                  const struct pr_wire_welcome *peer);
 
 /* Ends the workers' threads. Afterwards only pool jobs that are under way may still wake them. */

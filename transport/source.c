@@ -108,7 +108,6 @@ PAGERAIL_API int pagerail_source_new(const struct pagerail_options *options, pag
     return 0;
 }
 
-/* All pages of a region that the destination does not know to be zero count as written. */
 static int open_written(struct pagerail_source *source, const bool *fresh)
 {
     const struct pr_regions *regions = &source->session.regions;
@@ -117,11 +116,9 @@ static int open_written(struct pagerail_source *source, const bool *fresh)
         return pr_error(ENOMEM, "no memory for the session's bitmaps");
     for (uint32_t i = 0; i < regions->count; i++) {
         uint64_t pages = regions->list[i].len / PR_ZERO_PAGE_BYTES;
-        int err = pr_bitmap_open(&source->written[i], pages);
+        int err = pr_written_open(&source->written[i], pages, fresh[i]);
         if (err)
             return err;
-        if (!fresh[i])
-            pr_bitmap_set_range(&source->written[i], 0, pages);
     }
     return 0;
 }
@@ -331,7 +328,7 @@ PAGERAIL_API int pagerail_source_abort(pagerail_source *source, const char *reas
 static void close_written(struct pagerail_source *source)
 {
     for (uint32_t i = 0; source->written && i < source->session.regions.count; i++)
-        pr_bitmap_close(&source->written[i]);
+        pr_written_close(&source->written[i]);
     free(source->written);
 }
 

@@ -14,7 +14,7 @@
 struct pagerail_source {
     struct pr_session session;
     struct pr_windows windows;
-    struct pr_bitmap *written; /* [regions] */
+    struct pr_written *written; /* [regions] */
     struct pr_crew crew;
     _Atomic bool connected;
     bool released;

@@ -55,6 +55,8 @@ static int add_zero_range(struct pr_worker *worker, uint32_t region, uint64_t of
     return zero->count >= ranges_at_once(worker) ? send_zero(worker) : 0;
 }
 
+_Static_assert(PR_SLICE_PAGES <= PR_WRITTEN_MAX_PAGES, "a transfer of zeroes is taken at once");
+
 /* Names the pages of the range that the destination does not know to be zero. */
 static int take_zero(struct pr_worker *worker, const struct pr_transfer *t)
 {
@@ -63,13 +65,14 @@ static int take_zero(struct pr_worker *worker, const struct pr_transfer *t)
     atomic_fetch_add_explicit(&worker->zero_pages, pages, memory_order_relaxed);
     if (pr_fault("zero.forget"))
         return 0;
-    struct pr_runs runs =
-        pr_runs_take(&worker->work->written[region], t->offset_bytes / PR_ZERO_PAGE_BYTES, pages,
-                     PR_RUNS_UNLIMITED);
+    uint64_t first = t->offset_bytes / PR_ZERO_PAGE_BYTES, base = first - first % PR_WORD_BITS;
+    uint64_t bits[PR_WRITTEN_WORDS];
+    pr_written_take(&worker->work->written[region], first, pages, bits);
+    struct pr_runs runs = pr_runs_over(bits, first - base, pages, PR_RUNS_UNLIMITED);
     struct pr_run run;
     int err = 0;
     while (!err && pr_runs_next(&runs, &run))
-        err = add_zero_range(worker, region, run.first_page * PR_ZERO_PAGE_BYTES,
+        err = add_zero_range(worker, region, (base + run.first_page) * PR_ZERO_PAGE_BYTES,
                              run.pages * PR_ZERO_PAGE_BYTES);
     return err;
 }
@@ -96,9 +99,8 @@ static int take_data(struct pr_worker *worker, const struct pr_transfer *t)
                               region_of(worker, chunk->region)->addr + t->offset_bytes, remote,
                               t->len_bytes);
     if (!err)
-        pr_bitmap_set_range(&worker->work->written[chunk->region],
-                            t->offset_bytes / PR_ZERO_PAGE_BYTES,
-                            t->len_bytes / PR_ZERO_PAGE_BYTES);
+        pr_written_set(&worker->work->written[chunk->region], t->offset_bytes / PR_ZERO_PAGE_BYTES,
+                       t->len_bytes / PR_ZERO_PAGE_BYTES);
     return err;
 }
 

@@ -10,9 +10,9 @@
  * destination's memory, whichever lane it took: a page needs no lane of its own (invariants 2 and 4
  * of docs/architecture.md). The caller does not wait: its chunks pile up in the rings.
  *
- * ZERO PAGES. `written` has a bit for each 4 KiB page that may hold something else than zeroes at
- * the destination. A zero page without it costs nothing; one with it is named in a zero message and
- * loses its bit.
+ * ZERO PAGES. `written` knows of each 4 KiB page whether it may hold something else than zeroes at
+ * the destination. A zero page that does not costs nothing; one that does is named in a zero
+ * message, once.
  */
 #ifndef PR_TRANSPORT_WORKER_H
 #define PR_TRANSPORT_WORKER_H
@@ -20,12 +20,13 @@
 #include "base/ring.h"
 #include "transport/sender.h"
 #include "transport/walk.h"
+#include "transport/written.h"
 
 /* What all workers of a session share. */
 struct pr_work {
     struct pr_session *session;
     struct pr_windows *windows;
-    struct pr_bitmap *written; /* [regions] */
+    struct pr_written *written; /* [regions] */
     struct pr_plan_limits limits;
     _Atomic uint64_t acked_epoch; /* the control thread sets it, then wakes the workers */
     _Atomic bool crowded;         /* the caller waits for a place in a ring */

@@ -579,6 +579,7 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t len, uint6
                                 unsigned access)
 {
     static uint32_t keys = 100;
+    keys += 2;
     assert_int_equal(iova, (uintptr_t)addr);
     if (fails())
         return NULL;
@@ -587,8 +588,8 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t len, uint6
                           .pd = pd,
                           .addr = addr,
                           .length = len,
-                          .lkey = ++keys,
-                          .rkey = ++keys};
+                          .lkey = keys - 1,
+                          .rkey = keys};
     ((struct mock_pd *)pd)->users++;
     mock.reg_access = (int)access;
     return mr;
