@@ -122,6 +122,16 @@ static int start_walk(struct pr_worker *worker, const struct pr_chunk *chunk)
     return 0;
 }
 
+/* Most chunks of a late round: they need no window. */
+static bool nothing_dirty(const struct pr_worker *worker, const struct pr_chunk *chunk)
+{
+    if (chunk->kind != PR_CHUNK_DIRTY)
+        return false;
+    uint64_t pages = chunk->len / region_of(worker, chunk->region)->page_bytes;
+    struct pr_bitmap bitmap = pr_bitmap_over(chunk->bits, chunk->first_bit + pages);
+    return !pr_bitmap_count(&bitmap, chunk->first_bit, pages);
+}
+
 static void end_walk(struct pr_worker *worker)
 {
     if (worker->walking)
@@ -171,6 +181,8 @@ static int start_next(struct pr_worker *worker)
             worker->state = PR_WORKER_CLOSING;
             return -EAGAIN;
         }
+        if (nothing_dirty(worker, &chunk))
+            continue;
         int err = start_walk(worker, &chunk);
         if (err != -EAGAIN)
             return err;

@@ -280,6 +280,30 @@ static void a_small_budget_is_enough(void **state)
     mock_destination_close(&d);
 }
 
+/* What is not dirty needs no window: a few pages do not turn the whole pin budget over. */
+static void clean_chunks_need_no_window(void **state)
+{
+    (void)state;
+    const struct pagerail_options options = {.size = sizeof(options),
+                                             .lanes = MOCK_LANES,
+                                             .pin_budget_bytes = 256 * KIB,
+                                             .silence_timeout_ms = 60000};
+    struct mock_destination d;
+    struct pagerail_stats stats;
+    mock_destination_open(&d);
+    ok(mock_destination_connect(&d, &options));
+    for (uint64_t epoch = 1; epoch <= 3; epoch++) {
+        uint64_t bits[4] = {0x8001}; /* in the first of sixteen windows */
+        ok(pagerail_source_push_dirty(d.source, 0, 0, MOCK_REGION_BYTES, bits, 2));
+        ok(pagerail_source_epoch_end(d.source, NULL));
+        ok(pagerail_source_epoch_wait(d.source, epoch, 20000));
+        pagerail_source_stats(d.source, &stats);
+        assert_int_equal(stats.bytes_sent, epoch * 2 * PAGE);
+    }
+    assert_int_equal(mock_messages(d.control, PR_WIRE_DROP), 0);
+    mock_destination_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +316,7 @@ int main(void)
         cmocka_unit_test(bitmaps_need_not_begin_with_a_chunk),
         cmocka_unit_test(pending_bytes_do_not_drift),
         cmocka_unit_test(a_small_budget_is_enough),
+        cmocka_unit_test(clean_chunks_need_no_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
