@@ -50,8 +50,11 @@ static int on_ready(struct pagerail_source *source, const void *body, uint32_t l
         return err;
     bool whole = atomic_load(&source->fenced) &&
                  atomic_load(&source->crew.work.acked_epoch) == atomic_load(&source->epochs);
-    if (!whole || atomic_exchange(&source->ready, true))
-        return pr_error(EPROTO, "the destination said out of turn that it is ready");
+    if (!whole)
+        return pr_error(EPROTO, "the destination said, out of turn, that it is ready before it had "
+                                "the guest");
+    if (atomic_exchange(&source->ready, true))
+        return pr_error(EPROTO, "the destination said twice, out of turn, that it is ready");
     pr_session_notify(&source->session);
     return 0;
 }

@@ -12,10 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A packet that got lost at the end of a burst is sent again after 4.096 us << 16, 268 ms: longer
- * than any round trip on earth, so that a far peer does not look silent; after seven times without
- * an answer, about two seconds, the connection is given up. */
-#define ACK_TIMEOUT_EXPONENT 16
 #define RETRIES 7
 #define RNR_RETRIES 7 /* for ever; credits see to it that none happens */
 
@@ -181,9 +177,8 @@ struct rdma_conn_param pr_verbs_conn_param(const void *private_data, uint8_t len
     };
 }
 
-void pr_verbs_set_timeout(struct rdma_cm_id *id)
+void pr_verbs_set_timeout(struct rdma_cm_id *id, uint8_t exponent)
 {
-    uint8_t exponent = ACK_TIMEOUT_EXPONENT;
     if (rdma_set_option(id, RDMA_OPTION_ID, RDMA_OPTION_ID_ACK_TIMEOUT, &exponent,
                         sizeof(exponent)))
         pr_log_debug("this kernel chooses the RDMA timeout itself: %s", strerror(errno));

@@ -38,6 +38,6 @@ int pr_verbs_lost_error(const struct pr_verbs_event *event);
 
 /* The same settings for both sides of a connection: how often and how long to try. */
 struct rdma_conn_param pr_verbs_conn_param(const void *private_data, uint8_t len);
-void pr_verbs_set_timeout(struct rdma_cm_id *id);
+void pr_verbs_set_timeout(struct rdma_cm_id *id, uint8_t exponent);
 
 #endif

@@ -61,7 +61,6 @@ static int find_way(const struct attempt *attempt, struct sockaddr *to)
     err = await(attempt, RDMA_CM_EVENT_ADDR_RESOLVED, &event);
     if (err)
         return err;
-    pr_verbs_set_timeout(lane->id);
     if (rdma_resolve_route(lane->id, patience_ms(attempt)))
         return refused_call(attempt, "resolving the route");
     return await(attempt, RDMA_CM_EVENT_ROUTE_RESOLVED, &event);
@@ -74,6 +73,7 @@ static int request(const struct attempt *attempt, const void *private_data, uint
     uint8_t size = pr_verbs_greeting_encode(PR_VERBS_REQUEST, private_data, len, greeting);
     struct rdma_conn_param param = pr_verbs_conn_param(greeting, size);
     struct pr_verbs_event event;
+    pr_verbs_set_timeout(lane->id, pr_verbs_fabric_of(lane->base.fabric)->ack_timeout_exponent);
     if (rdma_connect(lane->id, &param))
         return refused_call(attempt, "sending the request");
     int err = await(attempt, RDMA_CM_EVENT_ESTABLISHED, &event);

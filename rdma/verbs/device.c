@@ -10,16 +10,16 @@
 #include <rdma/rdma_cma.h>
 #include <string.h>
 
-/* What all ports of the device allow. */
-static int device_limits(struct ibv_context *context, struct pr_fabric_limits *out)
+/* What the device is, and what all its ports allow. */
+static int query(struct ibv_context *context, struct ibv_device_attr *device,
+                 struct pr_fabric_limits *out)
 {
     const char *name = ibv_get_device_name(context->device);
-    struct ibv_device_attr device;
     struct pr_fabric_limits all = pr_verbs_limits_widest();
-    int err = ibv_query_device(context, &device);
+    int err = ibv_query_device(context, device);
     if (err)
         return pr_error(err, "cannot query the RDMA device %s: %s", name, strerror(err));
-    for (uint8_t port = 1; port <= device.phys_port_cnt; port++) {
+    for (uint8_t port = 1; port <= device->phys_port_cnt; port++) {
         struct ibv_port_attr attr;
         struct pr_fabric_limits limits;
         err = ibv_query_port(context, port, &attr);
@@ -27,7 +27,7 @@ static int device_limits(struct ibv_context *context, struct pr_fabric_limits *o
             return pr_error(err, "cannot query port %u of %s: %s", port, name, strerror(err));
         pr_log_debug("%s port %u: MTU %u, state %d", name, port,
                      pr_verbs_mtu_bytes(attr.active_mtu), attr.state);
-        err = pr_verbs_limits_of(&device, &attr, &limits);
+        err = pr_verbs_limits_of(device, &attr, &limits);
         if (err)
             return pr_error_prefix(err, "%s", name);
         pr_verbs_limits_meet(&all, &limits);
@@ -49,8 +49,9 @@ static int unblock(struct ibv_context *context)
 static int choose(struct pr_verbs_fabric *fabric, struct ibv_context *context)
 {
     const char *name = ibv_get_device_name(context->device);
+    struct ibv_device_attr device;
     struct pr_fabric_limits limits;
-    int err = device_limits(context, &limits);
+    int err = query(context, &device, &limits);
     if (!err)
         err = unblock(context);
     if (err)
@@ -59,6 +60,7 @@ static int choose(struct pr_verbs_fabric *fabric, struct ibv_context *context)
     if (!fabric->pd)
         return pr_error(errno, "cannot get a protection domain of %s: %s", name, strerror(errno));
     fabric->context = context;
+    fabric->ack_timeout_exponent = pr_verbs_ack_timeout(&device);
     fabric->base.limits = limits;
     return 0;
 }
@@ -67,8 +69,9 @@ static int common_limits(struct pr_verbs_fabric *fabric)
 {
     struct pr_fabric_limits all = pr_verbs_limits_widest();
     for (int i = 0; i < fabric->device_count; i++) {
+        struct ibv_device_attr device;
         struct pr_fabric_limits limits;
-        int err = device_limits(fabric->devices[i], &limits);
+        int err = query(fabric->devices[i], &device, &limits);
         if (err)
             return err;
         pr_verbs_limits_meet(&all, &limits);

@@ -16,6 +16,7 @@ struct pr_verbs_fabric {
     pthread_mutex_t lock; /* choosing the device */
     struct ibv_context *context;
     struct ibv_pd *pd; /* NULL until a device is chosen; then it stays */
+    uint8_t ack_timeout_exponent;
 };
 
 struct pr_verbs_mr {

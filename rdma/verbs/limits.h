@@ -15,6 +15,7 @@
 #define PR_VERBS_MAX_WINDOW (UINT64_C(1) << 46)
 #define PR_VERBS_ROCE_LANES 4
 #define PR_VERBS_IB_LANES 1
+#define PR_VERBS_RXE_VENDOR 0xffffffu /* what rdma_rxe names itself */
 
 /* Limits that allow everything; start of pr_verbs_limits_meet over several. */
 struct pr_fabric_limits pr_verbs_limits_widest(void);
@@ -26,6 +27,16 @@ int pr_verbs_limits_of(const struct ibv_device_attr *device, const struct ibv_po
 
 /* Lowers `limits` to what `other` can keep as well. */
 void pr_verbs_limits_meet(struct pr_fabric_limits *limits, const struct pr_fabric_limits *other);
+
+/*
+ * How long to wait for an acknowledgement before everything since the last one is sent again, as
+ * the exponent of InfiniBand: 4.096 us << exponent; seven times, then the connection is given up.
+ * A NIC: 16, 268 ms: longer than any round trip on earth, so that a far peer does not look silent,
+ * and short enough that a packet lost at the end does not cost the downtime budget. The kernel's
+ * software RoCE: 19, 2.1 s: it acknowledges late on a busy host, and sending again what is under
+ * way makes that worse.
+ */
+uint8_t pr_verbs_ack_timeout(const struct ibv_device_attr *device);
 
 /* Bytes in a packet of the port; 0 when the device names an unknown value. */
 unsigned pr_verbs_mtu_bytes(enum ibv_mtu mtu);

@@ -162,7 +162,7 @@ static int answer(struct pr_verbs_lane *lane, const struct pr_event *cancel)
     uint8_t greeting[PR_VERBS_MAX_GREETING];
     uint8_t len = pr_verbs_greeting_encode(PR_VERBS_WELCOME, NULL, 0, greeting);
     struct rdma_conn_param param = pr_verbs_conn_param(greeting, len);
-    pr_verbs_set_timeout(lane->id);
+    pr_verbs_set_timeout(lane->id, pr_verbs_fabric_of(lane->base.fabric)->ack_timeout_exponent);
     if (rdma_accept(lane->id, &param))
         return pr_error(ECONNRESET, "the peer left while it was connecting: %s", strerror(errno));
     return await_peer(lane, cancel);

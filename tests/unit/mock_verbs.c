@@ -281,7 +281,9 @@ int rdma_resolve_route(struct rdma_cm_id *id, int timeout_ms)
 
 int rdma_set_option(struct rdma_cm_id *id, int level, int name, void *value, size_t len)
 {
-    (void)id, (void)value, (void)len;
+    (void)id;
+    assert_int_equal(len, 1);
+    assert_int_equal(*(uint8_t *)value, mock.device_attr.vendor_id == 0xffffff ? 19 : 16);
     assert_int_equal(level, RDMA_OPTION_ID);
     assert_int_equal(name, RDMA_OPTION_ID_ACK_TIMEOUT);
     return fails() ? -1 : 0;
@@ -577,6 +579,7 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t len, uint6
                                 unsigned access)
 {
     static uint32_t keys = 100;
+    keys += 2;
     assert_int_equal(iova, (uintptr_t)addr);
     if (fails())
         return NULL;
@@ -585,8 +588,8 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t len, uint6
                           .pd = pd,
                           .addr = addr,
                           .length = len,
-                          .lkey = ++keys,
-                          .rkey = ++keys};
+                          .lkey = keys - 1,
+                          .rkey = keys};
     ((struct mock_pd *)pd)->users++;
     mock.reg_access = (int)access;
     return mr;

@@ -368,8 +368,9 @@ static void too_much_private_data(void **state)
 static void inline_data_is_no_must(void **state)
 {
     (void)state;
-    struct pr_fabric *fabric = open_fabric();
     struct pr_lane *lane;
+    mock.device_attr.vendor_id = 0xffffff; /* nor is it a NIC */
+    struct pr_fabric *fabric = open_fabric();
     mock.inline_refused = true;
     assert_int_equal(connect_to(fabric, &lane), 0);
     assert_int_equal(pr_lane_post_send(lane, "x", 1, 0, true), 0);

@@ -134,6 +134,14 @@ static void mtu_in_bytes(void **state)
     assert_int_equal(pr_verbs_mtu_bytes((enum ibv_mtu)6), 0);
 }
 
+static void software_devices_have_more_time(void **state)
+{
+    (void)state;
+    struct ibv_device_attr nic = {.vendor_id = 0x2c9}, rxe = {.vendor_id = 0xffffff};
+    assert_int_equal(pr_verbs_ack_timeout(&nic), 16);
+    assert_int_equal(pr_verbs_ack_timeout(&rxe), 19);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +149,7 @@ int main(void)
         cmocka_unit_test(poor_devices_are_refused),
         cmocka_unit_test(meeting_takes_the_smaller_of_each),
         cmocka_unit_test(mtu_in_bytes),
+        cmocka_unit_test(software_devices_have_more_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
