@@ -149,6 +149,15 @@ static int dereg_one(void *opaque, uint64_t i)
     return 0;
 }
 
+/* In parallel; but no key stays because even a descriptor for that is short. */
+static void dereg_all(struct pr_pool *pool, struct pr_grant *grants, uint64_t count)
+{
+    if (!pr_pool_each(pool, count, dereg_one, grants))
+        return;
+    for (uint64_t i = 0; i < count; i++)
+        dereg_one(grants, i);
+}
+
 void pr_grants_close(struct pr_grants *gs)
 {
     if (!gs->session)
@@ -156,7 +165,7 @@ void pr_grants_close(struct pr_grants *gs)
     const struct pr_regions *regions = &gs->session->regions;
     for (uint32_t r = 0; gs->of_region && r < regions->count && gs->of_region[r]; r++) {
         uint64_t count = pr_region_windows(&regions->list[r], gs->session->window_bytes);
-        pr_pool_each(gs->session->pool, count, dereg_one, gs->of_region[r]);
+        dereg_all(gs->session->pool, gs->of_region[r], count);
         free(gs->of_region[r]);
     }
     free(gs->of_region);

@@ -124,6 +124,15 @@ static int dereg_one(void *opaque, uint64_t i)
     return 0;
 }
 
+/* In parallel; but nothing stays pinned because even a descriptor for that is short. */
+static void dereg_all(struct pr_pool *pool, struct pr_window *windows, uint64_t count)
+{
+    if (!pr_pool_each(pool, count, dereg_one, windows))
+        return;
+    for (uint64_t i = 0; i < count; i++)
+        dereg_one(windows, i);
+}
+
 void pr_windows_close(struct pr_windows *ws)
 {
     if (!ws->session)
@@ -131,7 +140,7 @@ void pr_windows_close(struct pr_windows *ws)
     const struct pr_regions *regions = &ws->session->regions;
     for (uint32_t r = 0; ws->of_region && r < regions->count && ws->of_region[r]; r++) {
         uint64_t count = pr_region_windows(&regions->list[r], ws->session->window_bytes);
-        pr_pool_each(ws->session->pool, count, dereg_one, ws->of_region[r]);
+        dereg_all(ws->session->pool, ws->of_region[r], count);
         free(ws->of_region[r]);
     }
     free(ws->of_region);

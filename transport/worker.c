@@ -14,6 +14,10 @@
 #define BATCH_BYTES (UINT64_C(4) << 20)
 #define BATCH_WRITES 512
 
+/* A zero message goes out at the latest with so much: neighbouring ranges become one, and the
+ * destination should clear them while the round goes on and not all at its end. */
+#define ZERO_BYTES (UINT64_C(64) << 20)
+
 /* Zero messages that wait on a lane at which the worker stops to find more. */
 #define ZERO_BACKLOG 8
 
@@ -34,6 +38,7 @@ static int send_zero(struct pr_worker *worker)
     int err = pr_channel_send(
         channel, buffer, pr_wire_zero_encode(&worker->zero, buffer, channel->message_bytes), NULL);
     worker->zero.count = 0;
+    worker->zero_bytes = 0;
     return err;
 }
 
@@ -47,12 +52,13 @@ static int add_zero_range(struct pr_worker *worker, uint32_t region, uint64_t of
 {
     struct pr_wire_zero *zero = &worker->zero;
     struct pr_wire_range *last = zero->count ? &zero->range[zero->count - 1] : NULL;
-    if (last && last->region == region && last->offset + last->len == offset) {
+    if (last && last->region == region && last->offset + last->len == offset)
         last->len += len;
-        return 0;
-    }
-    zero->range[zero->count++] = (struct pr_wire_range){region, offset, len};
-    return zero->count >= ranges_at_once(worker) ? send_zero(worker) : 0;
+    else
+        zero->range[zero->count++] = (struct pr_wire_range){region, offset, len};
+    worker->zero_bytes += len;
+    bool full = zero->count >= ranges_at_once(worker) || worker->zero_bytes >= ZERO_BYTES;
+    return full ? send_zero(worker) : 0;
 }
 
 _Static_assert(PR_SLICE_PAGES <= PR_WRITTEN_MAX_PAGES, "a transfer of zeroes is taken at once");
@@ -118,6 +124,16 @@ static int start_walk(struct pr_worker *worker, const struct pr_chunk *chunk)
     return 0;
 }
 
+/* Most chunks of a late round: they need no window. */
+static bool nothing_dirty(const struct pr_worker *worker, const struct pr_chunk *chunk)
+{
+    if (chunk->kind != PR_CHUNK_DIRTY)
+        return false;
+    uint64_t pages = chunk->len / region_of(worker, chunk->region)->page_bytes;
+    struct pr_bitmap bitmap = pr_bitmap_over(chunk->bits, chunk->first_bit + pages);
+    return !pr_bitmap_count(&bitmap, chunk->first_bit, pages);
+}
+
 static void end_walk(struct pr_worker *worker)
 {
     if (worker->walking)
@@ -167,6 +183,8 @@ static int start_next(struct pr_worker *worker)
             worker->state = PR_WORKER_CLOSING;
             return -EAGAIN;
         }
+        if (nothing_dirty(worker, &chunk))
+            continue;
         int err = start_walk(worker, &chunk);
         if (err != -EAGAIN)
             return err;

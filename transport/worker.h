@@ -62,6 +62,7 @@ struct pr_worker {
     struct pr_chunk parked[PR_PARKED];
     uint32_t parked_count;
     struct pr_wire_zero zero; /* being filled */
+    uint64_t zero_bytes;      /* in it */
 
     /* Written by the worker, read by anybody. */
     _Atomic uint64_t bytes_sent, writes, zero_pages, cpu_ns;

@@ -70,7 +70,7 @@ static void on_region(struct mock_destination *d, const void *body, uint32_t len
     mock_destination_welcome(d);
     for (uint32_t i = 0; i < d->regions; i++) {
         uint8_t message[64];
-        struct pr_wire_accept accept = {i, PR_WIRE_ACCEPT_FRESH};
+        struct pr_wire_accept accept = {i, d->accept_flags};
         deliver(d->control, message, pr_wire_accept_encode(&accept, message, sizeof(message)));
     }
 }
@@ -218,6 +218,7 @@ void mock_destination_open(struct mock_destination *d)
                     .token = {1},
                     .rails = 1,
                     .rail = {{.name = "mock"}}},
+        .accept_flags = PR_WIRE_ACCEPT_FRESH,
         .fabric = mock_fabric_new(),
     };
     pthread_mutex_init(&d->lock, NULL);

@@ -19,6 +19,7 @@ struct mock_destination {
     struct pr_wire_welcome welcome;
     bool hold_grants, hold_completions, hold_room, hold_ready, hold_running;
     _Atomic bool hold_acks;
+    uint32_t accept_flags;           /* of every region: fresh, unless changed */
     int refuse_lane;                 /* this data lane (from 1) is refused; 0 = none */
     const char *abort_when_refusing; /* said first, if not NULL */
     /* Called first with each message of the source, on its thread; true: no answer to this one. */

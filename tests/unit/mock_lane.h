@@ -28,6 +28,10 @@ struct mock_post {
 
 struct mock_fabric;
 
+/* True on a thread while the mock itself allocates, for tests in which memory is short for the
+ * library alone. */
+extern _Thread_local volatile bool mock_allocates;
+
 struct mock_lane {
     struct pr_lane base; /* first: cast back */
     struct mock_fabric *mock;

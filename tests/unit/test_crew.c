@@ -110,10 +110,10 @@ static void ranges_that_are_none_are_refused(void **state)
 
 /* A source of one region with pages of that size; windows of 64 KiB, so smaller than those. */
 static pagerail_source *connect_large(struct mock_destination *d, uint8_t *memory, uint64_t len,
-                                      uint64_t page)
+                                      uint64_t page, uint32_t lanes)
 {
     const struct pagerail_options options = {.size = sizeof(options),
-                                             .lanes = MOCK_LANES,
+                                             .lanes = lanes,
                                              .window_bytes = 64 * KIB,
                                              .silence_timeout_ms = 60000};
     const struct pagerail_region region = {"ram", memory, len, page, 0};
@@ -134,7 +134,7 @@ static void pages_larger_than_windows_are_cut(void **state)
     assert_true(memory != MAP_FAILED);
     memset(memory, 7, len);
     mock_destination_open(&d);
-    connect_large(&d, memory, len, page);
+    connect_large(&d, memory, len, page, MOCK_LANES);
     ok(pagerail_source_push_dirty(d.source, 0, 0, len, &bits, 2));
     ok(pagerail_source_epoch_end(d.source, NULL));
     ok(pagerail_source_epoch_wait(d.source, 1, 10000));
@@ -159,7 +159,7 @@ static void a_page_of_a_gibibyte(void **state)
     assert_true(memory != MAP_FAILED);
     memory[0] = memory[page - 1] = 1;
     mock_destination_open(&d);
-    connect_large(&d, memory, page, page);
+    connect_large(&d, memory, page, page, MOCK_LANES);
     ok(pagerail_source_push_dirty(d.source, 0, 0, page, &bits, 1));
     ok(pagerail_source_epoch_end(d.source, NULL));
     ok(pagerail_source_epoch_wait(d.source, 1, 60000));
@@ -169,6 +169,41 @@ static void a_page_of_a_gibibyte(void **state)
     assert_int_equal(stats.pending_bytes, 0);
     mock_destination_close(&d);
     munmap(memory, page);
+}
+
+/* A destination that is not zero is told of zero pages while the round goes on, all of them once.
+ */
+static void zero_pages_are_told_as_they_are_found(void **state)
+{
+    (void)state;
+    const uint64_t len = 512 * MIB;
+    uint8_t *memory =
+        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    struct mock_destination d;
+    uint64_t told = 0;
+    assert_true(memory != MAP_FAILED);
+    mock_destination_open(&d);
+    d.accept_flags = 0;
+    connect_large(&d, memory, len, PAGE, 1); /* one worker finds them one after the other */
+    for (uint64_t epoch = 1; epoch <= 2; epoch++) {
+        ok(pagerail_source_push(d.source, 0, 0, len));
+        ok(pagerail_source_epoch_end(d.source, NULL));
+        ok(pagerail_source_epoch_wait(d.source, epoch, 60000));
+    }
+    uint32_t messages = mock_messages(d.data[0], PR_WIRE_ZERO);
+    for (uint32_t i = 0; i < messages; i++) {
+        const void *body;
+        struct pr_wire_zero zero;
+        struct pr_wire_header header = mock_message(d.data[0], PR_WIRE_ZERO, i, &body);
+        ok(pr_wire_zero_decode(&zero, body, header.body_len));
+        assert_int_equal(zero.epoch, 1); /* in the second they are known to be zero */
+        for (uint32_t r = 0; r < zero.count; r++)
+            told += zero.range[r].len;
+    }
+    assert_int_equal(told, len);
+    assert_true(messages >= 512 / 64);
+    mock_destination_close(&d);
+    munmap(memory, len);
 }
 
 /* Bitmaps begin in the middle of a chunk, with 64 pages for a word; each its own part. */
@@ -245,6 +280,30 @@ static void a_small_budget_is_enough(void **state)
     mock_destination_close(&d);
 }
 
+/* What is not dirty needs no window: a few pages do not turn the whole pin budget over. */
+static void clean_chunks_need_no_window(void **state)
+{
+    (void)state;
+    const struct pagerail_options options = {.size = sizeof(options),
+                                             .lanes = MOCK_LANES,
+                                             .pin_budget_bytes = 256 * KIB,
+                                             .silence_timeout_ms = 60000};
+    struct mock_destination d;
+    struct pagerail_stats stats;
+    mock_destination_open(&d);
+    ok(mock_destination_connect(&d, &options));
+    for (uint64_t epoch = 1; epoch <= 3; epoch++) {
+        uint64_t bits[4] = {0x8001}; /* in the first of sixteen windows */
+        ok(pagerail_source_push_dirty(d.source, 0, 0, MOCK_REGION_BYTES, bits, 2));
+        ok(pagerail_source_epoch_end(d.source, NULL));
+        ok(pagerail_source_epoch_wait(d.source, epoch, 20000));
+        pagerail_source_stats(d.source, &stats);
+        assert_int_equal(stats.bytes_sent, epoch * 2 * PAGE);
+    }
+    assert_int_equal(mock_messages(d.control, PR_WIRE_DROP), 0);
+    mock_destination_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,9 +312,11 @@ int main(void)
         cmocka_unit_test(ranges_that_are_none_are_refused),
         cmocka_unit_test(pages_larger_than_windows_are_cut),
         cmocka_unit_test(a_page_of_a_gibibyte),
+        cmocka_unit_test(zero_pages_are_told_as_they_are_found),
         cmocka_unit_test(bitmaps_need_not_begin_with_a_chunk),
         cmocka_unit_test(pending_bytes_do_not_drift),
         cmocka_unit_test(a_small_budget_is_enough),
+        cmocka_unit_test(clean_chunks_need_no_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
