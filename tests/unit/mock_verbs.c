@@ -582,13 +582,14 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t len, uint6
     assert_int_equal(iova, (uintptr_t)addr);
     if (fails())
         return NULL;
+    keys += 2;
     struct ibv_mr *mr = make(sizeof(*mr));
     *mr = (struct ibv_mr){.context = pd->context,
                           .pd = pd,
                           .addr = addr,
                           .length = len,
-                          .lkey = ++keys,
-                          .rkey = ++keys};
+                          .lkey = keys,
+                          .rkey = keys + 1};
     ((struct mock_pd *)pd)->users++;
     mock.reg_access = (int)access;
     return mr;
