@@ -15,10 +15,12 @@
 #define MAP_HUGE_SHIFT 26
 #endif
 
-/* Huge pages are reserved by mmap, so a later touch cannot fail for want of them. */
+/* Huge pages are reserved by mmap, so a later touch cannot fail for want of them. Shared, as VMMs
+ * have it: of private memory the kernel never clears the soft-dirty bits while RDMA has it pinned.
+ */
 static int map_flags(uint64_t page_bytes)
 {
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    int flags = MAP_SHARED | MAP_ANONYMOUS;
     if (page_bytes != PAGE_4K)
         flags |= MAP_HUGETLB | __builtin_ctzll(page_bytes) << MAP_HUGE_SHIFT;
     return flags;

@@ -98,8 +98,10 @@ static int rejected(const struct pr_verbs_event *event, const char *address)
     case REJECT_NOBODY_LISTENS:
     case -ECONNREFUSED: /* iWARP: an errno */
         return pr_error(ECONNREFUSED, "nobody listens at %s: start the destination first", address);
-    case REJECT_BY_PROGRAM:
-        return pr_error(EPROTO, "what listens at %s refused and is no pagerail (QEMU's own rdma:?)",
+    case REJECT_BY_PROGRAM: /* also what the kernel says for a listener that closes */
+        return pr_error(ECONNREFUSED,
+                        "what listened at %s refused without a word: it has just ended, or it is "
+                        "no pagerail (QEMU's own rdma:?)",
                         address);
     case REJECT_STALE:
         return pr_error(ECONNREFUSED, "%s still holds an older connection: try again", address);

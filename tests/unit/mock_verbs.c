@@ -579,17 +579,17 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t len, uint6
                                 unsigned access)
 {
     static uint32_t keys = 100;
-    keys += 2;
     assert_int_equal(iova, (uintptr_t)addr);
     if (fails())
         return NULL;
+    keys += 2;
     struct ibv_mr *mr = make(sizeof(*mr));
     *mr = (struct ibv_mr){.context = pd->context,
                           .pd = pd,
                           .addr = addr,
                           .length = len,
-                          .lkey = keys - 1,
-                          .rkey = keys};
+                          .lkey = keys,
+                          .rkey = keys + 1};
     ((struct mock_pd *)pd)->users++;
     mock.reg_access = (int)access;
     return mr;

@@ -401,7 +401,7 @@ static void what_the_network_says(void **state)
         {CONNECT, RDMA_CM_EVENT_CONNECT_ERROR, -EIO, ECONNRESET, "failed"},
         {CONNECT, RDMA_CM_EVENT_REJECTED, 8, ECONNREFUSED, "start the destination first"},
         {CONNECT, RDMA_CM_EVENT_REJECTED, -ECONNREFUSED, ECONNREFUSED, "nobody listens"},
-        {CONNECT, RDMA_CM_EVENT_REJECTED, 28, EPROTO, "no pagerail"},
+        {CONNECT, RDMA_CM_EVENT_REJECTED, 28, ECONNREFUSED, "no pagerail"},
         {CONNECT, RDMA_CM_EVENT_REJECTED, 10, ECONNREFUSED, "older connection"},
         {CONNECT, RDMA_CM_EVENT_REJECTED, 3, ECONNREFUSED, "reason 3"},
         {CONNECT, RDMA_CM_EVENT_DISCONNECTED, 0, ECONNRESET, "at once"},
