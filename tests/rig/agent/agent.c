@@ -47,18 +47,6 @@ static struct {
 
 static void deliver(const struct frame *frame, const char *payload);
 
-// Frees what a list holds and `which` chooses.
-#define DROP_FROM(list, type, which, drop)                                                         \
-    for (type **at = &(list); *at;) {                                                              \
-        type *it = *at;                                                                            \
-        if (which) {                                                                               \
-            *at = it->next;                                                                        \
-            drop;                                                                                  \
-        } else {                                                                                   \
-            at = &it->next;                                                                        \
-        }                                                                                          \
-    }
-
 static struct job *find_job(const struct frame *frame)
 {
     struct job *job = agent.jobs;
@@ -75,6 +63,15 @@ static struct link *find_client(const struct frame *frame)
     return client;
 }
 
+static void drop_job(struct job *job, bool kill_it)
+{
+    struct job **at = &agent.jobs;
+    while (*at != job)
+        at = &(*at)->next;
+    *at = job->next;
+    job_free(job, kill_it);
+}
+
 static void to_worker(const struct frame *frame, const char *payload)
 {
     if (frame->type == FRAME_EXEC) {
@@ -83,12 +80,11 @@ static void to_worker(const struct frame *frame, const char *payload)
         agent.jobs = job;
         return;
     }
-    struct job *wanted = find_job(frame); // none: it has ended, and the client will hear so
-    if (wanted && frame->type == FRAME_HANGUP) {
-        DROP_FROM(agent.jobs, struct job, it == wanted, job_free(it, true))
-    } else if (wanted) {
-        job_handle(wanted, frame, payload);
-    }
+    struct job *job = find_job(frame); // none: it has ended, and the client will hear so
+    if (job && frame->type == FRAME_HANGUP)
+        drop_job(job, true);
+    else if (job)
+        job_handle(job, frame, payload);
 }
 
 // All but the agent dies, and what was written reaches the outer machine.
@@ -96,7 +92,8 @@ static void stop(void)
 {
     if (getpid() == 1)
         kill(-1, SIGKILL);
-    DROP_FROM(agent.jobs, struct job, true, job_free(it, true))
+    while (agent.jobs)
+        drop_job(agent.jobs, true);
     sync();
     struct frame stopped = {.type = FRAME_STOP, .to = FRAME_OUTSIDE, .owner = agent.host};
     frame_put(&agent.port.out, stopped, NULL, 0);
@@ -144,24 +141,32 @@ static void finish(struct job *job, struct queue *made)
     struct frame exited = job->address;
     exited.type = FRAME_EXIT;
     frame_put_u32(made, exited, (uint32_t)job->status);
-    job_free(job, false);
+    drop_job(job, false);
 }
 
 static void move_jobs(void)
 {
     struct queue made = {0};
-    for (struct job *job = agent.jobs; job; job = job->next)
+    struct job *next;
+    for (struct job *job = agent.jobs; job; job = next) {
+        next = job->next;
         job_move(job, &made);
-    DROP_FROM(agent.jobs, struct job, job_done(it), finish(it, &made))
+        if (job_done(job))
+            finish(job, &made);
+    }
     deliver_all(&made);
     queue_free(&made);
 }
 
-static void hang_up(struct link *client)
+static void drop_client(struct link *client)
 {
+    struct link **at = &agent.clients;
+    while (*at != client)
+        at = &(*at)->next;
+    *at = client->next;
+    close(client->fd);
     struct frame hangup = {
         .type = FRAME_HANGUP, .to = client->worker, .owner = agent.host, .job = client->job};
-    close(client->fd);
     if (client->asked)
         deliver(&hangup, NULL);
     queue_free(&client->in);
@@ -172,9 +177,9 @@ static void hang_up(struct link *client)
 static void accept_client(void)
 {
     int fd = accept4(agent.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    struct link *client = fd >= 0 ? calloc(1, sizeof(*client)) : NULL;
-    if (!client)
+    if (fd < 0)
         return;
+    struct link *client = rig_alloc(sizeof(*client));
     client->fd = fd;
     client->job = ++agent.last_job;
     client->next = agent.clients;
@@ -202,9 +207,13 @@ static void move_link(struct link *link)
 
 static void move_links(void)
 {
-    for (struct link *client = agent.clients; client; client = client->next)
+    struct link *next;
+    for (struct link *client = agent.clients; client; client = next) {
+        next = client->next;
         move_link(client);
-    DROP_FROM(agent.clients, struct link, it->gone, hang_up(it))
+        if (client->gone)
+            drop_client(client);
+    }
     move_link(&agent.port);
 }
 
@@ -221,9 +230,7 @@ static void wait_for_any(void)
         count++;
     for (struct job *job = agent.jobs; job; job = job->next)
         count += JOB_FDS;
-    struct pollfd *polled = calloc(count, sizeof(*polled));
-    if (!polled)
-        rig_die("out of memory: give the host more with --memory");
+    struct pollfd *polled = rig_alloc(count * sizeof(*polled));
     size_t at = 0;
     polled[at++] = (struct pollfd){.fd = agent.listener, .events = POLLIN};
     polled[at++] = (struct pollfd){.fd = agent.children, .events = POLLIN};

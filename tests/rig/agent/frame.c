@@ -10,13 +10,21 @@
 
 void rig_die(const char *format, ...)
 {
-    va_list list;
-    va_start(list, format);
     fputs("rig: ", stderr);
-    vfprintf(stderr, format, list);
+    va_list ap;
+    va_start(ap, format);
+    vfprintf(stderr, format, ap);
+    va_end(ap);
     fputs("\n", stderr);
-    va_end(list);
     exit(125);
+}
+
+void *rig_alloc(size_t len_bytes)
+{
+    void *memory = calloc(1, len_bytes);
+    if (!memory)
+        rig_die("out of memory: give the host more with --memory");
+    return memory;
 }
 
 // Room for len_bytes more at the end.

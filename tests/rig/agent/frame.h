@@ -87,6 +87,9 @@ uint32_t frame_u32(const struct frame *frame, const char *payload);
 // Whether the frame is meant for the worker of its job, not for the client.
 bool frame_for_worker(const struct frame *frame);
 
+// Zeroed memory, to be freed with free(); there is none: the process ends.
+void *rig_alloc(size_t len_bytes);
+
 // Ends the process with a sentence on stderr: what the lab cannot do without went wrong.
 _Noreturn void rig_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

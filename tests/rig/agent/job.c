@@ -24,9 +24,7 @@ struct order {
 // The payload's texts, which all end with NUL, as an array with room for one NULL more per list.
 static char **split(char *payload, size_t len_bytes, size_t *count)
 {
-    char **texts = calloc(len_bytes + 2, sizeof(*texts));
-    if (!texts)
-        rig_die("out of memory: give the host more with --memory");
+    char **texts = rig_alloc((len_bytes + 2) * sizeof(*texts));
     *count = 0;
     for (size_t at = 0; at < len_bytes; at += strlen(payload + at) + 1)
         texts[(*count)++] = payload + at;
@@ -122,12 +120,9 @@ static void start_with_terminal(struct job *job, const struct order *order, cons
 
 struct job *job_start(const struct frame *exec, const char *payload, const char *host)
 {
-    struct job *job = calloc(1, sizeof(*job));
-    char *copy = malloc(exec->len_bytes + 1);
-    if (!job || !copy)
-        rig_die("out of memory: give the host more with --memory");
+    struct job *job = rig_alloc(sizeof(*job));
+    char *copy = rig_alloc(exec->len_bytes + 1);
     memcpy(copy, payload, exec->len_bytes);
-    copy[exec->len_bytes] = '\0';
 
     struct order order = order_parse(copy, exec->len_bytes);
     job->address = (struct frame){.job = exec->job, .to = exec->owner, .owner = exec->owner};

@@ -18,8 +18,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static struct {
     struct frame address; // what our frames start from
     int agent;

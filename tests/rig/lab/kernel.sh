@@ -132,7 +132,8 @@ build_vmlinux() {
 build_initramfs() {
     local folder=$1 to=$2 release=${1##*/} root=${1%lib/modules/*} file name number=100
     work=$(mktemp -d "$cache/build.XXXXXX")
-    [ -e "$folder/modules.dep.bin" ] || depmod --basedir "$root" "$release"
+    [ -e "$folder/modules.dep.bin" ] || depmod --basedir "$root" "$release" ||
+        die "depmod cannot list the modules of $folder"
     mkdir -p "$work/root"/{bin,proc,sys,dev,run,modules,lower,upper,new}
     cp /bin/busybox "$work/root/bin/busybox"
     cp "$here/init" "$work/root/init"

@@ -107,12 +107,12 @@ def command(host, options, files, plugs, port, console):
         "-kernel", files.kernel, "-initrd", files.initramfs,
         "-append", kernel_line(host, options, files),
         "-chardev", f"file,id=console,path={quoted(console)}", "-serial", "chardev:console",
-        "-device", "virtio-serial-pci", "-chardev", f"socket,id=port,fd={port.fileno()}",
+        "-device", "virtio-serial-pci,bus=pcie.0", "-chardev", f"socket,id=port,fd={port.fileno()}",
         "-device", "virtserialport,chardev=port,name=rig",
         "-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
-        "-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
+        "-device", "virtio-9p-pci,bus=pcie.0,fsdev=root,mount_tag=root",
         "-fsdev", f"local,id=out,path={quoted(files.out)},security_model=none,multidevs=remap",
-        "-device", "virtio-9p-pci,fsdev=out,mount_tag=out",
+        "-device", "virtio-9p-pci,bus=pcie.0,fsdev=out,mount_tag=out",
         *nic_devices(host, options, plugs),
     ]
 

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -66,21 +67,22 @@ def build_tools():
     return done
 
 
-def prepare(out):
+def prepare():
     """All files that hosts need, made or fetched if they are not in the cache."""
     script = subprocess.run(["bash", HERE / "kernel.sh", cache()], check=False,
                             stdout=subprocess.PIPE, text=True)
     if script.returncode:
         raise Failure("there is no kernel for the lab, see above")
     kernel, initramfs, modules = script.stdout.splitlines()
-    return types.SimpleNamespace(kernel=kernel, initramfs=initramfs, modules=modules, out=out,
+    return types.SimpleNamespace(kernel=kernel, initramfs=initramfs, modules=modules,
                                  tools=build_tools())
 
 
 def why_lost(box, host):
     """What a host's console or its QEMU said last, and the reason among it."""
-    console = (Path(box.path) / f"host{host}.console").read_text(errors="replace")
-    complaints = (Path(box.path) / f"host{host}.qemu").read_text(errors="replace")
+    console, complaints = (
+        file.read_text(errors="replace") if file.exists() else ""
+        for file in (Path(box.path) / f"host{host}.{kind}" for kind in ("console", "qemu")))
     own = re.findall(r"^rig: (.*)", console, re.M)
     crash = re.search(r"^.*(BUG:|Oops|Kernel panic - not syncing: )(.*)", console, re.M)
     if own:
@@ -148,14 +150,14 @@ def run_command(lab, options, progress):
 
 
 def run(options):
+    files = prepare()
     signals = hub.Signals()
     with Box() as box:
-        out = Path(options.out).resolve() if options.out else Path(box.path) / "out"
+        files.out = Path(options.out).resolve() if options.out else Path(box.path) / "out"
         try:
-            out.mkdir(parents=True, exist_ok=True)
+            files.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise Failure(f"cannot make the folder of --out: {error}") from error
-        files = prepare(out)
         progress = Progress(options)
         lab = hub.Hub(machine.start(box, options, files), signals)
         try:
@@ -169,7 +171,7 @@ def run(options):
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
-        say(f"{message}; try scripts/rig {self.prog.split()[-1]} --help")
+        say(f"{message}; try {self.prog} --help")
         sys.exit(OWN_FAILURE)
 
 
@@ -208,23 +210,26 @@ def add_options(parser):
 def parse(arguments):
     parser = Parser(prog="scripts/rig", description="Real RDMA without RDMA devices: hosts with "
                     "soft-RoCE under emulation.", epilog="scripts/rig run --help has the options.")
-    commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for name, text in {"run": "run a command in the lab", "check": "boot two hosts, run rping and "
-                       "ib_write_bw between them, and print rates"}.items():
-        action = commands.add_parser(name, help=text, description=RUN_HELP if name == "run" else
-                                     text, formatter_class=argparse.RawDescriptionHelpFormatter)
-        add_options(action)
-        if name == "run":
-            action.add_argument("--out", metavar="DIR",
-                                help="folder here that is $RIG_OUT on all hosts (made if missing)")
-            action.add_argument("--shell", action="store_true",
-                                help="give COMMAND this terminal; without COMMAND: a shell")
-            action.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
-        else:
-            action.set_defaults(hosts=2, out=None, shell=False,
-                                command=["bash", str(HERE / "check.sh")])
-    commands.add_parser("prepare", help="fetch the kernel and build what hosts need, now")
-    return commands, parser.parse_args(arguments)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    command = actions.add_parser("run", help="run a command in the lab", description=RUN_HELP,
+                                 usage="scripts/rig run [OPTION]... [--] COMMAND...",
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(command)
+    command.add_argument("--out", metavar="DIR",
+                         help="folder here that is $RIG_OUT on all hosts (made if missing)")
+    command.add_argument("--shell", action="store_true",
+                         help="give COMMAND this terminal; without COMMAND: a shell")
+    command.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+
+    text = "boot two hosts, run rping and ib_write_bw between them, and print rates"
+    check = actions.add_parser("check", help=text, description=text,
+                               usage="scripts/rig check [OPTION]...")
+    add_options(check)
+    check.set_defaults(hosts=2, out=None, shell=False, command=["bash", str(HERE / "check.sh")])
+
+    actions.add_parser("prepare", help="fetch the kernel and build what hosts need, now")
+    return actions.choices, parser.parse_args(arguments)
 
 
 def complete(options, error):
@@ -252,18 +257,20 @@ def complete(options, error):
 
 
 def main(arguments):
-    commands, options = parse(arguments)
+    parsers, options = parse(arguments)
     try:
         if options.action == "prepare":
-            files = prepare(None)
+            files = prepare()
             print(f"kernel     {files.kernel}\ninitramfs  {files.initramfs}\ntools      {files.tools}")
             return 0
-        complete(options, commands.choices[options.action].error)
+        complete(options, parsers[options.action].error)
         return run(options)
     except Failure as failure:
         say(failure)
     except OSError as error:
-        say(f"{error}")
+        say(error)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return OWN_FAILURE
 
 
