@@ -256,6 +256,29 @@ static void pending_bytes_do_not_drift(void **state)
     mock_destination_close(&d);
 }
 
+/* Zero pages need no completion, data does. */
+static void waiting_until_little_is_pending(void **state)
+{
+    (void)state;
+    struct mock_destination d;
+    mock_destination_open(&d);
+    d.hold_completions = true;
+    ok(mock_destination_connect(&d, NULL));
+    memset(d.memory + 8 * PAGE, 0, 8 * PAGE);
+    ok(pagerail_source_push(d.source, 0, 0, 16 * PAGE));
+    assert_int_equal(pagerail_source_pending_wait(d.source, 16 * PAGE, 0), 0);
+    ok(pagerail_source_pending_wait(d.source, 8 * PAGE, 10000));
+    assert_int_equal(pagerail_source_pending_wait(d.source, 8 * PAGE - 1, 0), -EAGAIN);
+    while (pagerail_source_pending_wait(d.source, 0, 1) == -EAGAIN) {
+        for (int i = 0; i < MOCK_LANES; i++)
+            mock_complete(d.data[i], UINT32_MAX);
+    }
+    ok(pagerail_source_pending_wait(d.source, 0, 0));
+    ok(pagerail_source_abort(d.source, "enough"));
+    assert_int_equal(pagerail_source_pending_wait(d.source, 0, 0), -ECANCELED);
+    mock_destination_close(&d);
+}
+
 /* A pin budget of four windows for a region of sixteen: all of it goes through. */
 static void a_small_budget_is_enough(void **state)
 {
@@ -315,6 +338,7 @@ int main(void)
         cmocka_unit_test(zero_pages_are_told_as_they_are_found),
         cmocka_unit_test(bitmaps_need_not_begin_with_a_chunk),
         cmocka_unit_test(pending_bytes_do_not_drift),
+        cmocka_unit_test(waiting_until_little_is_pending),
         cmocka_unit_test(a_small_budget_is_enough),
         cmocka_unit_test(clean_chunks_need_no_window),
     };
