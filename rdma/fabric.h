@@ -235,6 +235,10 @@ static inline void pr_fabric_dereg(struct pr_mr *mr)
         mr->fabric->ops->dereg(mr);
 }
 
+/* For fabrics: whether a transfer is within its registration, its key and the lane's limits.
+ * ERRORS: -EINVAL. */
+int pr_rma_check(const struct pr_lane *lane, const struct pr_rma *rma);
+
 /* ERRORS of the posts: -EAGAIN the lane's places are taken, poll first; -EINVAL outside the window
  * or over a limit (nothing was queued, the lane lives on); others: the lane failed. */
 static inline int pr_lane_post_write(struct pr_lane *lane, const struct pr_rma *write)
