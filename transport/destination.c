@@ -93,23 +93,24 @@ PAGERAIL_API int pagerail_destination_new(const struct pagerail_options *options
 PAGERAIL_API int pagerail_destination_listen(pagerail_destination *d, const char *uri)
 {
     struct pr_session *session = &d->session;
-    struct pr_fabric *fabric;
-    const char *address;
+    struct pr_uri_target target;
     if (session->fabric)
         return pr_error(EINVAL, "this session has listened before: make a new one");
     int err = pr_session_failed(session);
     if (!err)
-        err = pr_uri_open(uri, &fabric, &address);
+        err = pr_uri_open(uri, &session->options, &target);
     if (err)
         return err;
-    err = pr_options_fit_window(session->options.window_bytes, fabric->limits.max_window_bytes,
-                                &session->window_bytes);
+    err = pr_options_fit_window(session->options.window_bytes,
+                                target.fabric->limits.max_window_bytes, &session->window_bytes);
     if (!err)
-        err = pr_fabric_listen(fabric, address, &d->listener);
+        err = pr_fabric_listen(target.fabric, target.address, &d->listener);
     if (err)
-        pr_fabric_close(fabric);
+        pr_fabric_close(target.fabric);
     else
-        session->fabric = fabric;
+        session->fabric = target.fabric;
+    if (!err && *target.route)
+        pr_log_info("%s", target.route);
     return err;
 }
 
@@ -310,6 +311,7 @@ PAGERAIL_API void pagerail_destination_stats(pagerail_destination *d, struct pag
         .cpu_ns = pr_appliers_cpu_ns(&d->appliers) + atomic_load(&d->grants.cpu_ns) +
                   atomic_load(&session->control_cpu_ns),
         .lanes = session->lanes,
+        .rail_state = (uint32_t)atomic_load(&session->fabric->rail_state),
         .fabric = session->fabric->name,
     };
 }

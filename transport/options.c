@@ -103,6 +103,14 @@ int pr_options_resolve(const struct pagerail_options *given, struct pagerail_opt
         err = settle(&o.max_throttle_percent, 90, 1, 99, "max_throttle_percent");
     if (!err)
         err = settle(&o.switchover_timeout_ms, 10000, 1, 3600000, "switchover_timeout_ms");
+    if (!err && o.fabric > PAGERAIL_FABRIC_LOCAL)
+        err =
+            pr_error(EINVAL, "fabric is %u: give PAGERAIL_FABRIC_AUTO, _VERBS or _LOCAL", o.fabric);
+    if (!err && o.traffic_class > UINT8_MAX)
+        err = pr_error(EINVAL, "traffic_class is %u: give 1 to 255, or 0 for the host's default",
+                       o.traffic_class);
+    if (!err && o.on_demand_paging > 1)
+        err = pr_error(EINVAL, "on_demand_paging is %u: give 0 or 1", o.on_demand_paging);
     if (!err && o.on_stall > PAGERAIL_STALL_FORCE)
         err = pr_error(EINVAL, "on_stall is %u: give PAGERAIL_STALL_ABORT or _FORCE", o.on_stall);
     if (err)

@@ -225,6 +225,7 @@ PAGERAIL_API void pagerail_source_stats(pagerail_source *source, struct pagerail
         .cpu_ns = counts.cpu_ns + atomic_load(&source->windows.cpu_ns) +
                   atomic_load(&session->control_cpu_ns),
         .lanes = session->lanes,
+        .rail_state = (uint32_t)atomic_load(&session->fabric->rail_state),
         .fabric = session->fabric->name,
     };
 }

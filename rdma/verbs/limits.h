@@ -38,7 +38,4 @@ void pr_verbs_limits_meet(struct pr_fabric_limits *limits, const struct pr_fabri
  */
 uint8_t pr_verbs_ack_timeout(const struct ibv_device_attr *device);
 
-/* Bytes in a packet of the port; 0 when the device names an unknown value. */
-unsigned pr_verbs_mtu_bytes(enum ibv_mtu mtu);
-
 #endif
