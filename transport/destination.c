@@ -305,10 +305,10 @@ PAGERAIL_API void pagerail_destination_stats(pagerail_destination *d, struct pag
     *out = (struct pagerail_stats){
         .epoch = atomic_load(&d->appliers.complete),
         .registered_bytes = atomic_load(&d->grants.registered_bytes),
-        .registration_ns = atomic_load(&d->grants.registration_ns),
+        .registration_ns = atomic_load(&d->grants.cost.ns),
         .stream_bytes = pr_stream_received(&session->in),
         .rtt_ns = atomic_load(&session->rtt_ns),
-        .cpu_ns = pr_appliers_cpu_ns(&d->appliers) + atomic_load(&d->grants.cpu_ns) +
+        .cpu_ns = pr_appliers_cpu_ns(&d->appliers) + atomic_load(&d->grants.cost.cpu_ns) +
                   atomic_load(&session->control_cpu_ns),
         .lanes = session->lanes,
         .rail_state = (uint32_t)atomic_load(&session->fabric->rail_state),
