@@ -171,9 +171,8 @@ static int prepare(struct pagerail_source *source, const char *uri,
         return err;
     err = pr_uri_open(uri, &session->options, target);
     if (!err) {
-        err =
-            pr_options_fit_window(session->options.window_bytes,
-                                  target->fabric->limits.max_window_bytes, &session->window_bytes);
+        err = pr_options_window(&session->options, pr_regions_page_bytes(&session->regions),
+                                target->fabric->limits.max_window_bytes, &session->window_bytes);
         if (!err)
             err = pr_regions_check_windows(&session->regions, session->window_bytes);
         if (err)
