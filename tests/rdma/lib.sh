@@ -50,9 +50,9 @@ on_destination=()
 
 # ended source|destination STATUS: waits for its end.
 ended() {
-    local got=0 variable=$1_pid
-    wait "${!variable}" 2>/dev/null || got=$? # without the shell's own word on kills
-    printf -v "$variable" ''
+    local got=0 pid=$source_pid
+    [ "$1" = source ] || pid=$destination_pid
+    wait "$pid" 2>/dev/null || got=$? # without the shell's own word on kills
     equal "the $1's status" "$got" "$2"
 }
 

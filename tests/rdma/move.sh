@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# shellcheck disable=SC2119 # its functions take options of their own
 # A guest of each write pattern moves from host0 to host1 by RDMA and is right there; both sides'
 # files tell the same story; it stands still for less than half a second.
 # shellcheck source=tests/rdma/lib.sh
