@@ -34,7 +34,7 @@ static int on_epoch_ack(struct pagerail_source *source, const void *body, uint32
     atomic_store(&source->acked_ns, pr_now_ns());
     err = pr_crew_epoch_acked(&source->crew, ack.epoch);
     pr_session_notify(&source->session);
-    return err;
+    return err ? err : pr_session_measure(&source->session);
 }
 
 static int on_grant(struct pagerail_source *source, const void *body, uint32_t len)
