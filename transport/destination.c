@@ -101,10 +101,7 @@ PAGERAIL_API int pagerail_destination_listen(pagerail_destination *d, const char
         err = pr_uri_open(uri, &session->options, &target);
     if (err)
         return err;
-    err = pr_options_fit_window(session->options.window_bytes,
-                                target.fabric->limits.max_window_bytes, &session->window_bytes);
-    if (!err)
-        err = pr_fabric_listen(target.fabric, target.address, &d->listener);
+    err = pr_fabric_listen(target.fabric, target.address, &d->listener);
     if (err)
         pr_fabric_close(target.fabric);
     else
@@ -157,6 +154,19 @@ static int accept_source(struct pagerail_destination *d, int timeout_ms)
     return err ? pr_session_refuse(session, err) : 0;
 }
 
+static int prepare(struct pr_session *session, const struct pagerail_region *regions,
+                   uint32_t count)
+{
+    int err = pr_regions_copy(regions, count, &session->regions);
+    if (err)
+        return err;
+    err = pr_options_window(&session->options, pr_regions_page_bytes(&session->regions),
+                            session->fabric->limits.max_window_bytes, &session->window_bytes);
+    if (err)
+        pr_regions_free(&session->regions);
+    return err;
+}
+
 PAGERAIL_API int pagerail_destination_accept(pagerail_destination *d,
                                              const struct pagerail_region *regions, uint32_t count,
                                              int timeout_ms)
@@ -165,7 +175,7 @@ PAGERAIL_API int pagerail_destination_accept(pagerail_destination *d,
         return pr_error(EINVAL, "listen first, and accept one source only");
     int err = pr_session_failed(&d->session);
     if (!err)
-        err = pr_regions_copy(regions, count, &d->session.regions);
+        err = prepare(&d->session, regions, count);
     if (err)
         return err;
     err = accept_source(d, timeout_ms);
@@ -305,10 +315,10 @@ PAGERAIL_API void pagerail_destination_stats(pagerail_destination *d, struct pag
     *out = (struct pagerail_stats){
         .epoch = atomic_load(&d->appliers.complete),
         .registered_bytes = atomic_load(&d->grants.registered_bytes),
-        .registration_ns = atomic_load(&d->grants.registration_ns),
+        .registration_ns = atomic_load(&d->grants.cost.ns),
         .stream_bytes = pr_stream_received(&session->in),
         .rtt_ns = atomic_load(&session->rtt_ns),
-        .cpu_ns = pr_appliers_cpu_ns(&d->appliers) + atomic_load(&d->grants.cpu_ns) +
+        .cpu_ns = pr_appliers_cpu_ns(&d->appliers) + atomic_load(&d->grants.cost.cpu_ns) +
                   atomic_load(&session->control_cpu_ns),
         .lanes = session->lanes,
         .rail_state = (uint32_t)atomic_load(&session->fabric->rail_state),

@@ -34,7 +34,7 @@ static int on_epoch_ack(struct pagerail_source *source, const void *body, uint32
     atomic_store(&source->acked_ns, pr_now_ns());
     err = pr_crew_epoch_acked(&source->crew, ack.epoch);
     pr_session_notify(&source->session);
-    return err;
+    return err ? err : pr_session_measure(&source->session);
 }
 
 static int on_grant(struct pagerail_source *source, const void *body, uint32_t len)
@@ -171,9 +171,8 @@ static int prepare(struct pagerail_source *source, const char *uri,
         return err;
     err = pr_uri_open(uri, &session->options, target);
     if (!err) {
-        err =
-            pr_options_fit_window(session->options.window_bytes,
-                                  target->fabric->limits.max_window_bytes, &session->window_bytes);
+        err = pr_options_window(&session->options, pr_regions_page_bytes(&session->regions),
+                                target->fabric->limits.max_window_bytes, &session->window_bytes);
         if (!err)
             err = pr_regions_check_windows(&session->regions, session->window_bytes);
         if (err)

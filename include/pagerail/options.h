@@ -44,7 +44,9 @@ struct pagerail_options {
 
     /* Source. */
     uint32_t lanes;        /* data lanes, 1 to 256; 0 = what the fabric suggests */
-    uint64_t window_bytes; /* registration window: a power of two, 64 KiB to 1 TiB; 0 = 64 MiB */
+    uint64_t window_bytes; /* registration window: a power of two, 64 KiB to 1 TiB; 0 = by the
+                              guest's pages: 64 MiB for 4 KiB, 256 MiB for 2 MiB, 1 GiB for 1 GiB;
+                              smaller when four would not fit the pin budget */
 
     /* Source, used by pagerail/migrate.h only. */
     uint32_t downtime_budget_ms;    /* switch over when the predicted downtime fits; 0 = 500 */
