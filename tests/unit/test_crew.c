@@ -256,6 +256,37 @@ static void pending_bytes_do_not_drift(void **state)
     mock_destination_close(&d);
 }
 
+static void waiting_until_all_is_registered(void **state)
+{
+    (void)state;
+    struct mock_destination d;
+    struct pagerail_stats stats;
+    mock_destination_open(&d);
+    ok(mock_destination_connect(&d, NULL));
+    ok(pagerail_source_registered_wait(d.source, 10000));
+    pagerail_source_stats(d.source, &stats);
+    assert_int_equal(stats.registered_bytes, MOCK_REGION_BYTES);
+    mock_destination_close(&d);
+    mock_destination_open(&d);
+    d.hold_grants = true;
+    ok(mock_destination_connect(&d, NULL));
+    assert_int_equal(pagerail_source_registered_wait(d.source, 1), -EAGAIN);
+    mock_destination_close(&d);
+}
+
+static void a_budget_that_cannot_hold_all_is_told(void **state)
+{
+    (void)state;
+    const struct pagerail_options options = {
+        .size = sizeof(options), .lanes = MOCK_LANES, .pin_budget_bytes = MOCK_REGION_BYTES - PAGE};
+    struct mock_destination d;
+    mock_destination_open(&d);
+    ok(mock_destination_connect(&d, &options));
+    assert_int_equal(pagerail_source_registered_wait(d.source, 1000), -EINVAL);
+    ok(pagerail_source_push(d.source, 0, 0, PAGE)); /* the session is well */
+    mock_destination_close(&d);
+}
+
 /* Zero pages need no completion, data does. */
 static void waiting_until_little_is_pending(void **state)
 {
@@ -339,6 +370,8 @@ int main(void)
         cmocka_unit_test(bitmaps_need_not_begin_with_a_chunk),
         cmocka_unit_test(pending_bytes_do_not_drift),
         cmocka_unit_test(waiting_until_little_is_pending),
+        cmocka_unit_test(waiting_until_all_is_registered),
+        cmocka_unit_test(a_budget_that_cannot_hold_all_is_told),
         cmocka_unit_test(a_small_budget_is_enough),
         cmocka_unit_test(clean_chunks_need_no_window),
     };
