@@ -8,6 +8,7 @@
 #include "qemu/osdep.h"
 
 #include "compat.h"
+#include "figures.h"
 #include "hooks.h"
 #include "migration/migration.h"
 #include "outgoing.h"
@@ -42,14 +43,17 @@ static void tell_of_silence(MigrationState *s)
 int rdma_hand_over(MigrationState *s)
 {
     RdmaOutgoing *out = rdma_outgoing_of(s->to_dst_file);
+    struct pagerail_handover handover;
     int err = release(out);
 
     rdma_outgoing_count(out);
     if (err) {
         return rdma_outgoing_failed(s->to_dst_file, err);
     }
-    if (pagerail_source_wait_running(out->session, ANSWER_TIMEOUT_MS, NULL) < 0) {
+    if (pagerail_source_wait_running(out->session, ANSWER_TIMEOUT_MS, &handover) < 0) {
         tell_of_silence(s);
+    } else {
+        rdma_figures_downtime(out->copy_ns, &handover);
     }
     rdma_outgoing_end_return_path(out, true);
     return 0;

@@ -12,6 +12,7 @@
 #include "migration/rdma.h"
 #include "migration/yank_functions.h"
 #include "outgoing.h"
+#include "parameters.h"
 #include "qapi/error.h"
 #include "qemu/bswap.h"
 #include "qemu/main-loop.h"
@@ -316,7 +317,7 @@ static RdmaIncoming *incoming_new(pagerail_destination *session)
 
 static pagerail_destination *listen_at(const char *uri, Error **errp)
 {
-    struct pagerail_options options = PAGERAIL_OPTIONS_INIT;
+    struct pagerail_options options = rdma_options();
     pagerail_destination *session;
 
     if (pagerail_destination_new(&options, &session) < 0) {

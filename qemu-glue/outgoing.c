@@ -3,6 +3,7 @@
 #include "qemu/osdep.h"
 
 #include "compat.h"
+#include "figures.h"
 #include "hooks.h"
 #include "migration/migration-stats.h"
 #include "migration/migration.h"
@@ -13,7 +14,8 @@
 #include "qapi/error.h"
 #include "qemu/units.h"
 
-/* A destination that lives but does not go on may keep a stopped guest for so long. */
+/* A destination that lives but does not go on may keep a stopped guest for so long, or for twice
+ * the downtime that the user allows. */
 #define SWITCHOVER_TIMEOUT_MS 10000
 
 #define RUN_BYTES (512 * KiB)
@@ -38,11 +40,23 @@ void rdma_outgoing_count(RdmaOutgoing *out)
     struct pagerail_stats stats;
 
     pagerail_source_stats(out->session, &stats);
+    rdma_figures_update(&stats);
     stat64_set(&mig_stats.rdma_bytes, stats.bytes_sent);
     stat64_set(&mig_stats.normal_pages, stats.bytes_sent / TARGET_PAGE_SIZE);
     stat64_set(&mig_stats.zero_pages, stats.zero_pages);
     ram_transferred_add(stats.bytes_sent - out->bytes_seen);
     out->bytes_seen = stats.bytes_sent;
+}
+
+static int connect_session(RdmaOutgoing *out)
+{
+    int err = pagerail_source_connect(out->session, out->uri, (void *)out->memory.regions->data,
+                                      out->memory.regions->len);
+
+    if (!err) {
+        err = migrate_rdma_pin_all() ? pagerail_source_registered_wait(out->session, -1) : 0;
+    }
+    return err;
 }
 
 bool rdma_send_setup(MigrationState *s)
@@ -55,17 +69,16 @@ bool rdma_send_setup(MigrationState *s)
     }
     if (guest_memory_changed(&out->memory)) {
         error_setg(&local_err, "rdma: memory was plugged or unplugged while the migration started");
-    } else if (pagerail_source_connect(out->session, out->uri,
-                                       (struct pagerail_region *)out->memory.regions->data,
-                                       out->memory.regions->len) < 0) {
+    } else if (connect_session(out) < 0) {
         error_setg(&local_err, "rdma: %s", pagerail_error_message());
     } else {
-        out->connected = true;
         return true;
     }
-    migrate_set_error(s, local_err);
-    error_free(local_err);
     rdma_outgoing_end_return_path(out, false);
+    if (s->state == MIGRATION_STATUS_SETUP) { /* and not cancelled */
+        migrate_set_error(s, local_err);
+    }
+    error_free(local_err);
     migrate_set_state(&s->state, MIGRATION_STATUS_SETUP, MIGRATION_STATUS_FAILED);
     return false;
 }
@@ -164,7 +177,9 @@ int rdma_registration_start(QEMUFile *f, uint64_t flags)
     }
     out->handed = false;
     if (flags == RAM_CONTROL_FINISH) {
-        pagerail_source_set_deadline(out->session, SWITCHOVER_TIMEOUT_MS);
+        out->last_look_ns = get_clock();
+        pagerail_source_set_deadline(out->session,
+                                     MAX(SWITCHOVER_TIMEOUT_MS, 2 * migrate_downtime_limit()));
     }
     return 0;
 }
@@ -199,6 +214,7 @@ int rdma_registration_stop(QEMUFile *f, uint64_t flags)
     }
     if (flags == RAM_CONTROL_FINISH) {
         err = fence(out, f);
+        out->copy_ns = get_clock() - out->last_look_ns;
     } else if (flags == RAM_CONTROL_ROUND && !out->handed) {
         err = wait_for_some(out);
     }

@@ -33,11 +33,12 @@ struct RdmaOutgoing {
     bool discard_disabled;
 
     /* Migration thread. */
-    bool connected;
     bool handed;          /* a run since this section began */
     bool epoch_open;      /* a run since the epoch began */
     uint64_t dirty_syncs; /* when the epoch began */
     uint64_t bytes_seen;  /* by the statistics */
+    int64_t last_look_ns; /* when QEMU had read the dirty log for the last time */
+    uint64_t copy_ns;     /* from then until the fence was written */
     uint8_t *frame;       /* being filled */
 
     /* Under the lock, but the migration thread, which alone ends the session, may use it freely. */

@@ -4,10 +4,12 @@
 
 #include "address.h"
 #include "compat.h"
+#include "figures.h"
 #include "migration/migration.h"
 #include "migration/rdma.h"
 #include "migration/yank_functions.h"
 #include "outgoing.h"
+#include "parameters.h"
 #include "qapi/error.h"
 #include "qemu/bswap.h"
 #include "qemu/iov.h"
@@ -169,7 +171,7 @@ RdmaOutgoing *rdma_outgoing_of(QEMUFile *f)
 /* Pinned memory that a balloon gives back would be another page than the one that is sent. */
 static bool prepare(RdmaOutgoing *out, Error **errp)
 {
-    struct pagerail_options options = PAGERAIL_OPTIONS_INIT;
+    struct pagerail_options options = rdma_options();
 
     if (ram_block_discard_disable(true)) {
         error_setg(errp,
@@ -198,6 +200,7 @@ void rdma_start_outgoing_migration(void *opaque, InetSocketAddress *host_port, E
     guest_memory_list(&out->memory);
     migration_ioc_register_yank(QIO_CHANNEL(out)); /* QEMU takes it back with the file */
 
+    rdma_figures_reset();
     s->rdma_migration = true;
     s->to_dst_file = qemu_file_new_output(QIO_CHANNEL(out));
     object_unref(OBJECT(out));
