@@ -55,6 +55,5 @@ int rdma_hand_over(MigrationState *s)
     } else {
         rdma_figures_downtime(out->copy_ns, &handover);
     }
-    rdma_outgoing_end_return_path(out, true);
     return 0;
 }

@@ -74,7 +74,6 @@ bool rdma_send_setup(MigrationState *s)
     } else {
         return true;
     }
-    rdma_outgoing_end_return_path(out, false);
     if (s->state == MIGRATION_STATUS_SETUP) { /* and not cancelled */
         migrate_set_error(s, local_err);
     }
@@ -235,5 +234,6 @@ void rdma_send_cleanup(MigrationState *s)
     {
         session = g_steal_pointer(&out->session);
     }
+    rdma_outgoing_end_return_path(out); /* the main thread is about to wait for its reader */
     pagerail_source_free(session);
 }

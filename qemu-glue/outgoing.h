@@ -47,8 +47,7 @@ struct RdmaOutgoing {
 
     /* Return path, under the lock. */
     QemuCond changed;
-    bool given;    /* the guest is the destination's */
-    bool shut;     /* nothing will come any more */
+    bool shut;     /* how it ended is known */
     unsigned told; /* bytes of the return path that were read */
 };
 
@@ -61,8 +60,7 @@ int rdma_outgoing_failed(QEMUFile *f, int err);
 /* Takes the session's figures over into QEMU's. */
 void rdma_outgoing_count(RdmaOutgoing *out);
 
-/* Ends the return path: QEMU's thread that waits on it reads "done" if the guest was given away,
- * or an error. */
-void rdma_outgoing_end_return_path(RdmaOutgoing *out, bool given);
+/* Ends the return path: QEMU's thread that waits on it goes. */
+void rdma_outgoing_end_return_path(RdmaOutgoing *out);
 
 #endif

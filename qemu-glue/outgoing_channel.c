@@ -38,52 +38,48 @@ static ssize_t outgoing_writev(QIOChannel *ioc, const struct iovec *iov, size_t 
 }
 
 /*
- * The destination's QEMU sends nothing back before the hand-over but answers to pings, so the
- * return path has one message, and it is made here: SHUT, which says that all went well.
+ * The destination's QEMU sends nothing back before the hand-over but answers to pings, and how it
+ * all ended is the session's to say. So the return path has one message, and it is made here: SHUT,
+ * without an error, when nothing more is to be waited for.
  */
 static ssize_t outgoing_readv(QIOChannel *ioc, const struct iovec *iov, size_t niov, int **fds,
                               size_t *nfds, int flags, Error **errp)
 {
     RdmaOutgoing *out = RDMA_OUTGOING(ioc);
-    /* type 1, four bytes: no error */
-    static const uint8_t done[] = {0, 1, 0, 4, 0, 0, 0, 0};
-    size_t len = 0;
+    static const uint8_t shut[] = {0, 1, 0, 4, 0, 0, 0, 0}; /* type 1, four bytes: no error */
+    size_t len;
 
     QEMU_LOCK_GUARD(&out->lock);
-    while (!out->given && !out->shut) {
+    while (!out->shut) {
         qemu_cond_wait(&out->changed, &out->lock);
     }
-    if (!out->given) {
-        error_setg(errp, "rdma: the migration ended before the destination had the guest");
-        return -1;
-    }
-    len = iov_from_buf(iov, niov, 0, done + out->told, sizeof(done) - out->told);
+    len = iov_from_buf(iov, niov, 0, shut + out->told, sizeof(shut) - out->told);
     out->told += len;
     return len;
 }
 
-static void end_return_path_locked(RdmaOutgoing *out, bool given)
+static void end_return_path_locked(RdmaOutgoing *out)
 {
-    out->given |= given;
     out->shut = true;
     qemu_cond_broadcast(&out->changed);
 }
 
-void rdma_outgoing_end_return_path(RdmaOutgoing *out, bool given)
+void rdma_outgoing_end_return_path(RdmaOutgoing *out)
 {
     QEMU_LOCK_GUARD(&out->lock);
-    end_return_path_locked(out, given);
+    end_return_path_locked(out);
 }
 
-/* Any thread: cancel, yank. Too late once the guest was given away: then nothing changes. */
+/* Any thread: cancel, yank. Once the guest was given away the session goes on. */
 static int outgoing_shutdown(QIOChannel *ioc, QIOChannelShutdown how, Error **errp)
 {
     RdmaOutgoing *out = RDMA_OUTGOING(ioc);
 
     QEMU_LOCK_GUARD(&out->lock);
-    if (out->session && pagerail_source_abort(out->session, "the migration was cancelled") == 0) {
-        end_return_path_locked(out, false);
+    if (out->session) {
+        pagerail_source_abort(out->session, "the migration was cancelled");
     }
+    end_return_path_locked(out);
     return 0;
 }
 

@@ -178,7 +178,8 @@ qemu_compile() {
     shift
     nice ninja -C "$tree/build" -j "${JOBS:-$(($(nproc) < 2 ? 1 : 2))}" "$@" 2>&1 |
         tee "$tree/build.log" | show_progress || {
-        grep -A 20 -m 3 -E '^FAILED|error:' "$tree/build.log" >&2 || tail -n 20 "$tree/build.log" >&2
+        grep -A 20 -m 3 -E '^FAILED|error:' "$tree/build.log" | cut -c 1-300 >&2 ||
+            tail -n 20 "$tree/build.log" >&2
         die "QEMU does not build, see $tree/build.log"
     }
 }

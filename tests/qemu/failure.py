@@ -98,7 +98,49 @@ def destination_killed(*where):
     return f"seed {SEED}: {stayed} of {len(moments)} stayed, at {moments} ms"
 
 
-CASES = {"ping-pong": ping_pong, "cancel": cancel, "destination-killed": destination_killed}
+def return_path(vm, state):
+    vm.qmp("migrate-set-capabilities",
+           capabilities=[{"capability": "return-path", "state": state}])
+
+
+def yank(vm):
+    vm.qmp("yank", instances=[{"type": "migration"}])
+
+
+def told(*where):
+    """Each way to end a migration, with QEMU's return path and without: both sides say why."""
+    pair, said = guest(*where), []
+    ways = {"cancelled": lambda: pair.vm.qmp("migrate_cancel"),
+            "yanked there": lambda: yank(pair.vm), "yanked here": lambda: yank(pair.waiting)}
+    try:
+        for state in (False, True):
+            for way, blow in ways.items():
+                uri = pair.await_guest()
+                return_path(pair.vm, state)
+                return_path(pair.waiting, state)
+                pair.vm.qmp("migrate", uri=uri)
+                time.sleep(0.2)
+                blow()
+                if not settle(pair):
+                    raise VmError(f"{way}: the migration was completed within 0.2 s")
+                if pair.waiting.wait_exit() != 1:
+                    raise VmError(f"{way}: the destination did not fail")
+                said.append(f"{way}: {pair.waiting.stderr().splitlines()[-1].split('rdma: ')[-1]}")
+                pair.waiting = None
+            pair.move()
+        uri = pair.await_guest()
+        pair.vm.qmp("migrate", uri=uri)
+        time.sleep(0.2)
+        pair.vm.kill()
+        if pair.waiting.wait_exit() != 1:
+            raise VmError("the destination did not fail when the source was killed")
+        said.append(f"killed there: {pair.waiting.stderr().splitlines()[-1].split('rdma: ')[-1]}")
+    finally:
+        pair.end()
+    return "; ".join(said[3:])
+
+
+CASES = {"told": told, "ping-pong": ping_pong, "cancel": cancel, "destination-killed": destination_killed}
 
 if __name__ == "__main__":
     sys.exit(main(CASES, __doc__))
