@@ -83,11 +83,14 @@ def main(cases, description):
         kernel = default_kernel()
         for name in arguments.cases or cases:
             start = time.monotonic()
+            verdict = "PASS"
             try:
                 told = cases[name](box, arguments.binary, kernel, initrd)
-            except VmError as error:
-                told, failures = f"WRONG: {error}", failures + 1
-            except Exception:  # noqa: BLE001  (the other cases still tell something)
-                told, failures = f"WRONG: {traceback.format_exc()}", failures + 1
-            print(f"{name}: {told} ({time.monotonic() - start:.0f} s)", flush=True)
+                if told.startswith("skip: "):
+                    verdict, told = "SKIP", told[6:]
+            except Exception as error:  # the other cases still tell something
+                verdict, told, failures = "FAIL", error, failures + 1
+                if not isinstance(error, VmError):
+                    traceback.print_exc()
+            print(f"{verdict} {name}: {told} ({time.monotonic() - start:.0f} s)", flush=True)
     return 1 if failures else 0
