@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""scripts/demo --guest linux: moves a Linux guest from one QEMU to another on this machine, shows how
-it goes, and reports."""
+"""scripts/demo --guest linux and tiny: moves a guest from one QEMU to another on this machine, shows
+how it goes, and reports."""
 import argparse
 import json
 import re
 import sys
 import time
 
-from pair import Boot, Box, Pair, VmError, build_initrd, default_kernel, felt_downtime_ms
+from pair import GUESTS, Boot, Box, Pair, VmError, felt_downtime_ms
 from vm import Vm
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -92,15 +92,16 @@ def main():
     parser.add_argument("binary")
     parser.add_argument("--size", type=mib, default=512)
     parser.add_argument("--dirty", type=mib, default=10)
+    parser.add_argument("--guest", choices=GUESTS, default="linux")
     parser.add_argument("--json")
     arguments = parser.parse_args()
     with Box() as box:
-        kernel, initrd = default_kernel(), build_initrd(box.path)
+        kernel, initrd = GUESTS[arguments.guest](box.path)
         # The kernel and its own memory need about 200 MiB.
         boot = Boot(kernel, initrd, mib=max(arguments.size - 300, arguments.size // 4),
                     rate=arguments.dirty)
         accel = accelerator(box, arguments.binary, Boot(kernel, initrd, mib=10))
-        print(f"guest: Linux, {arguments.size} MiB, writing {arguments.dirty} MiB/s; accelerator "
+        print(f"guest: {arguments.guest}, {arguments.size} MiB, writing {arguments.dirty} MiB/s; accelerator "
               f"{accel.split(',')[0]}; waiting until it has booted", file=sys.stderr)
         pair = Pair(box, arguments.binary, boot, mib=arguments.size, accel=accel)
         pair.vm.wait_swept(1)

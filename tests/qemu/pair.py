@@ -9,7 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "rig" / "lab"))
 from box import Box  # noqa: E402  (the rig's, one folder away)
-from vm import Boot, Vm, VmError, build_initrd, default_kernel, felt_downtime_ms  # noqa: E402,F401
+from vm import (Boot, Vm, VmError, build_initrd, build_tiny, felt_downtime_ms,  # noqa: E402,F401
+                linux_kernel)
 
 
 def free_port():
@@ -71,16 +72,20 @@ def guest_goes_on(vm, most_s):
     return gap
 
 
+GUESTS = {"linux": lambda folder: (linux_kernel(), build_initrd(folder)),
+          "tiny": lambda folder: (build_tiny(folder), None)}
+
+
 def main(cases, description):
     """Run the named cases (all by default); the exit status of the test."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("binary", help="qemu-system-x86_64 with pagerail")
     parser.add_argument("cases", nargs="*", help=", ".join(cases))
+    parser.add_argument("--guest", choices=GUESTS, default="linux")
     arguments = parser.parse_args()
     failures = 0
     with Box() as box:
-        initrd = build_initrd(box.path)
-        kernel = default_kernel()
+        kernel, initrd = GUESTS[arguments.guest](box.path)
         for name in arguments.cases or cases:
             start = time.monotonic()
             verdict = "PASS"

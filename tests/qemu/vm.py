@@ -43,9 +43,11 @@ class Vm:
         command = [str(binary), "-nodefaults", "-no-user-config", "-display", "none",
                    "-machine", "q35" + (",memory-backend=ram" if memory else ""),
                    "-accel", accel, "-m", f"{mib}M", "-kernel", str(boot.kernel),
-                   "-initrd", str(boot.initrd), "-append", boot.command_line,
+                   "-append", boot.command_line,
                    "-chardev", f"socket,id=qmp,path={qmp_path}", "-mon", "chardev=qmp,mode=control",
                    "-chardev", f"socket,id=serial,path={serial_path}", "-serial", "chardev:serial"]
+        if boot.initrd:
+            command += ["-initrd", str(boot.initrd)]
         for path in FIRMWARE:
             command += ["-L", path]
         command += [*memory, *extra]
@@ -180,7 +182,7 @@ class Vm:
 
 
 class Boot:
-    """What a guest boots from."""
+    """What a guest boots from. Without an initrd the kernel is the guest."""
 
     def __init__(self, kernel, initrd, *, mib=200, rate=10, seed=1):
         self.kernel, self.initrd = kernel, initrd
@@ -208,7 +210,18 @@ def build_initrd(folder):
     return archive
 
 
-def default_kernel():
+def build_tiny(folder):
+    """Compile tiny.c, a kernel of its own; the path. Its header lies first, at 1 MiB."""
+    image = Path(folder) / "tiny"
+    subprocess.run(["gcc", "-m32", "-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector",
+                    "-fno-asynchronous-unwind-tables", "-mgeneral-regs-only", "-nostdlib", "-static",
+                    "-Wl,--build-id=none,-N,-e,_start,-Ttext=0x101000,--no-warn-rwx-segments",
+                    "-Wl,--section-start=.multiboot=0x100000", "-o", image,
+                    Path(__file__).parent / "tiny.c"], check=True)
+    return image
+
+
+def linux_kernel():
     """The rig's kernel, unpacked: it boots in a few seconds under TCG."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pagerail" / "rig"
     script = Path(__file__).parents[1] / "rig" / "lab" / "kernel.sh"
