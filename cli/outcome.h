@@ -33,7 +33,7 @@ struct pr_outcome {
     int verified; /* 1, 0; -1 = not known */
     double total_ms, downtime_ms, downtime_guest_ms;
     double bytes_sent, pages_sent, zero_pages;
-    double lanes, rtt_us;
+    double lanes, rtt_us, first_byte_ms;
     bool downtime_known;
     struct pagerail_downtime downtime;
     struct pr_outcome_side source, destination;

@@ -26,8 +26,10 @@ struct pagerail_stats {
     uint64_t stream_bytes;     /* device state sent (source) or received (destination) */
     uint64_t rtt_ns;           /* now: control round trip, smoothed; 0 = not measured yet */
     uint64_t cpu_ns;           /* processor time of the library's threads of this session */
-    uint32_t lanes;            /* data lanes */
-    const char *fabric;        /* "local", ...; static */
+    uint64_t first_write_ns; /* source: from the connect call until a write had completed, 0 = none
+                                has; the wait for registration is in it */
+    uint32_t lanes;          /* data lanes */
+    const char *fabric;      /* "local", ...; static */
 };
 
 #ifdef __cplusplus

@@ -16,6 +16,7 @@
 #define PR_VERBS_ROCE_LANES 4
 #define PR_VERBS_IB_LANES 1
 #define PR_VERBS_RXE_VENDOR 0xffffffu /* what rdma_rxe names itself */
+#define PR_VERBS_RXE_PACKETS 128u     /* it keeps no more of a queue pair unacknowledged */
 
 /* Limits that allow everything; start of pr_verbs_limits_meet over several. */
 struct pr_fabric_limits pr_verbs_limits_widest(void);
