@@ -88,6 +88,8 @@ def migrate(pagerail, size, *options):
         source = subprocess.run([*map(str, guest), "--to", f"rdma:{SERVER}:{PORT}", "--run-before",
                                  "0", "--json", report, *map(str, options)], check=False, text=True,
                                 capture_output=True, timeout=LIMIT_S)
+        if source.returncode:
+            server.terminate()  # it may wait for a source that never comes
         words = server.communicate(timeout=LIMIT_S)[0]
     finally:
         server.kill()
