@@ -25,7 +25,9 @@ enum order { ORDER_NONE, ORDER_RUN, ORDER_FILL, ORDER_REPLAY, ORDER_VERIFY, ORDE
 struct worker {
     struct pr_guest *guest;
     struct pr_thread *thread;
-    uint64_t replay; /* writes */
+    uint64_t replay;  /* writes */
+    bool from_afar;   /* its last heartbeat was on another machine, */
+    uint64_t lead_ns; /* so long before the stop */
     struct pr_guest_writer writer;
 };
 
@@ -316,19 +318,36 @@ int pr_guest_restore(struct pr_guest *guest, const struct pr_guest_state *state,
     for (uint32_t i = 0; i < guest->workers; i++) {
         struct worker *worker = &guest->worker[i];
         worker->replay = state->thread[i].made;
-        if (same_clock && state->thread[i].beat_ns)
-            worker->writer.heartbeat =
-                (struct pr_heartbeat){.last_ns = state->thread[i].beat_ns, .moved = true};
+        uint64_t beat_ns = state->thread[i].beat_ns;
+        if (same_clock && beat_ns)
+            worker->writer.heartbeat = (struct pr_heartbeat){.last_ns = beat_ns, .moved = true};
+        worker->from_afar = !same_clock && beat_ns;
+        worker->lead_ns = beat_ns < state->stopped_ns ? state->stopped_ns - beat_ns : 0;
     }
     order_and_wait(guest, ORDER_REPLAY);
     return 0;
 }
 
+/* Heartbeats as if the guest had been stopped just now. */
+static void splice_clocks(struct pr_guest *guest)
+{
+    uint64_t now = pr_now_ns();
+    for (uint32_t i = 0; i < guest->workers; i++) {
+        struct worker *worker = &guest->worker[i];
+        if (worker->from_afar && worker->lead_ns < now)
+            worker->writer.heartbeat =
+                (struct pr_heartbeat){.last_ns = now - worker->lead_ns, .moved = true};
+        worker->from_afar = false;
+    }
+}
+
 void pr_guest_run(struct pr_guest *guest)
 {
     pthread_mutex_lock(&guest->control);
-    if (!guest->running && !guest->held)
+    if (!guest->running && !guest->held) {
+        splice_clocks(guest);
         begin(guest, ORDER_RUN);
+    }
     guest->running = true;
     pthread_mutex_unlock(&guest->control);
 }

@@ -66,7 +66,8 @@ struct pr_guest_figures {
     uint64_t wrong_pages;    /* findings; a page found wrong twice counts twice */
     uint64_t largest_gap_ns; /* between two heartbeats of one thread, but for a move's */
     uint64_t largest_gap_at_ns;
-    uint64_t move_gap_ns; /* the largest of the threads' gaps across the move; 0 = not known */
+    uint64_t move_gap_ns; /* the largest of the threads' gaps across the move; without the time
+                             from stop to run if the clock was another one; 0 = not known */
 };
 void pr_guest_figures(struct pr_guest *guest, struct pr_guest_figures *out);
 

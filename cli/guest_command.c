@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pagerail/log.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -349,6 +350,7 @@ int pr_cmd_guest(int argc, char **argv)
     int status = pr_guest_options_parse(argc, argv, &run.options);
     if (status >= 0)
         return status;
+    pagerail_log_set(run.options.quiet ? PAGERAIL_LOG_WARN : PAGERAIL_LOG_INFO, NULL, NULL);
     if (pr_interrupt_open(&run.interrupt))
         return pr_command_failed("guest");
     pr_outcome_init(&run.outcome, &run.options);

@@ -39,7 +39,7 @@ static const char help[] =
     "  --seed N              of all that is random (default: drawn and printed)\n"
     "  --tracking NAME       how writes are found: auto, uffd, softdirty (default auto)\n\n"
     "The migration:\n"
-    "  --to URI              send the guest there, as in local:/tmp/guest.sock\n"
+    "  --to URI              send the guest there: rdma:HOST:PORT or local:/PATH.sock\n"
     "  --listen URI          wait for one there\n"
     "  --run-before SECONDS  let it run before it is sent (default 1)\n"
     "  --run-after SECONDS   let it run on afterwards, before the last check (default 2)\n"
@@ -48,8 +48,14 @@ static const char help[] =
     "                        when rounds stop shrinking: give up, or exceed the limit (default\n"
     "                        abort)\n"
     "  --lanes N             data connections (default: what suits the fabric)\n"
-    "  --window SIZE         memory is registered in windows of this size (default 64M)\n"
+    "  --window SIZE         memory is registered in windows of this size (default 64M,\n"
+    "                        more with huge pages)\n"
     "  --pin-budget SIZE     most memory registered at once (default: no limit)\n\n"
+    "For rdma:HOST:PORT (both sides alike):\n"
+    "  --fabric NAME         auto, verbs (RDMA devices) or local (two processes of this machine);\n"
+    "                        auto, the default, takes local where no device can be used\n"
+    "  --traffic-class N     of RoCE packets, 1 to 255: 4 x DSCP (default: the host's)\n"
+    "  --on-demand-paging    do not pin the guest's memory, where the device can do without\n\n"
     "Other:\n"
     "  --json FILE           write what happened, see pagerail-guest(1)\n"
     "  --quiet               no progress and no summary\n"
@@ -153,17 +159,10 @@ static int set_tracking(struct pr_guest_options *o, const char *text)
     return pr_error(EINVAL, "there is no tracking '%s': take auto, uffd or softdirty", text);
 }
 
-/* Opening a fabric touches nothing outside; it says whether this build knows the scheme. */
 static int set_uri(struct pr_guest_options *o, const char *text, enum pr_guest_role role)
 {
     if (o->role == (enum pr_guest_role)(PR_GUEST_SOURCE + PR_GUEST_DESTINATION - role))
         return pr_error(EINVAL, "a guest is either sent (--to) or received (--listen)");
-    struct pr_fabric *fabric;
-    const char *address;
-    int err = pr_uri_open(text, &fabric, &address);
-    if (err)
-        return err;
-    pr_fabric_close(fabric);
     o->role = role;
     o->uri = text;
     return 0;
@@ -216,6 +215,34 @@ static int set_window(struct pr_guest_options *o, const char *text)
         return pr_error(EINVAL, "a window is a power of two from 64K to 1T, not '%s'", text);
     o->migration.window_bytes = err ? 0 : size;
     return err;
+}
+
+static int set_fabric(struct pr_guest_options *o, const char *text)
+{
+    static const char *const names[] = {
+        [PAGERAIL_FABRIC_AUTO] = "auto",
+        [PAGERAIL_FABRIC_VERBS] = "verbs",
+        [PAGERAIL_FABRIC_LOCAL] = "local",
+    };
+    for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(text, names[i]))
+            continue;
+        o->migration.fabric = i;
+        return 0;
+    }
+    return pr_error(EINVAL, "there is no fabric '%s': take auto, verbs or local", text);
+}
+
+static int set_traffic_class(struct pr_guest_options *o, const char *text)
+{
+    return set_number32(text, 1, 255, &o->migration.traffic_class);
+}
+
+static int set_on_demand_paging(struct pr_guest_options *o, const char *text)
+{
+    (void)text;
+    o->migration.on_demand_paging = 1;
+    return 0;
 }
 
 static int set_pin_budget(struct pr_guest_options *o, const char *text)
@@ -277,6 +304,9 @@ static const struct {
     {"lanes", required_argument, PR_GUEST_SOURCE, set_lanes},
     {"window", required_argument, PR_GUEST_SOURCE, set_window},
     {"pin-budget", required_argument, BOTH, set_pin_budget},
+    {"fabric", required_argument, BOTH, set_fabric},
+    {"traffic-class", required_argument, BOTH, set_traffic_class},
+    {"on-demand-paging", no_argument, BOTH, set_on_demand_paging},
     {"json", required_argument, ANY, set_json},
     {"quiet", no_argument, ANY, set_quiet},
 };
@@ -343,6 +373,19 @@ static int check_roles(const struct pr_guest_options *o, const bool *seen)
     return -1;
 }
 
+/* Opening a fabric touches nothing outside; it says whether there is one for the URI. */
+static int check_uri(const struct pr_guest_options *o)
+{
+    struct pr_uri_target target;
+    if (o->role == PR_GUEST_ALONE)
+        return -1;
+    if (pr_uri_open(o->uri, &o->migration, &target))
+        return pr_command_usage("guest", "--%s: %s", o->role == PR_GUEST_SOURCE ? "to" : "listen",
+                                pr_error_message());
+    pr_fabric_close(target.fabric);
+    return -1;
+}
+
 static int check_size(const struct pr_guest_options *o)
 {
     char text[PR_SIZE_TEXT_MAX], other[PR_SIZE_TEXT_MAX];
@@ -392,6 +435,8 @@ int pr_guest_options_parse(int argc, char **argv, struct pr_guest_options *out)
         status = check_roles(&o, seen);
     if (status < 0)
         status = check_size(&o);
+    if (status < 0)
+        status = check_uri(&o);
     if (status < 0)
         *out = o;
     return status;

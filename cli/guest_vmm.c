@@ -32,8 +32,10 @@ void pr_guest_vmm_figures(struct pr_guest_vmm *vmm)
     side->writes = (double)figures.writes;
     side->wrong_pages = (double)figures.wrong_pages;
     side->largest_gap_ms = (double)figures.largest_gap_ns / 1e6;
-    if (figures.move_gap_ns)
+    if (figures.move_gap_ns && vmm->stopped_ns)
         vmm->outcome->downtime_guest_ms = (double)figures.move_gap_ns / 1e6;
+    else if (figures.move_gap_ns)
+        vmm->outcome->beside_downtime_ms = (double)figures.move_gap_ns / 1e6;
 }
 
 void pr_guest_vmm_rounds(struct pr_guest_vmm *vmm)

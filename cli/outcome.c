@@ -23,6 +23,7 @@ void pr_outcome_init(struct pr_outcome *outcome, const struct pr_guest_options *
         .total_ms = NAN,
         .downtime_ms = NAN,
         .downtime_guest_ms = NAN,
+        .beside_downtime_ms = NAN,
         .bytes_sent = NAN,
         .pages_sent = NAN,
         .zero_pages = NAN,
@@ -200,6 +201,7 @@ static struct json_object *whole_object(const struct pr_outcome *outcome)
     put_real(object, "total_ms", outcome->total_ms);
     put_real(object, "downtime_ms", outcome->downtime_ms);
     put_real(object, "downtime_guest_ms", outcome->downtime_guest_ms);
+    put_real(object, "beside_downtime_ms", outcome->beside_downtime_ms);
     put(object, "downtime", outcome->downtime_known ? downtime_object(&outcome->downtime) : NULL);
     put_count(object, "bytes_sent", outcome->bytes_sent);
     put_count(object, "pages_sent", outcome->pages_sent);
@@ -359,6 +361,9 @@ static void merge_destination(struct pr_outcome *outcome, const struct json_obje
 {
     merge_side(&outcome->destination, from, "guest_at_destination", "cpu_s_destination");
     outcome->downtime_guest_ms = get_number(from, "downtime_guest_ms");
+    outcome->beside_downtime_ms = get_number(from, "beside_downtime_ms");
+    if (isnan(outcome->downtime_guest_ms)) /* of unknown parts it stays so */
+        outcome->downtime_guest_ms = outcome->downtime_ms + outcome->beside_downtime_ms;
     struct json_object *verified = get_object(from, "verified", json_type_boolean);
     if (verified)
         outcome->verified = json_object_get_boolean(verified);

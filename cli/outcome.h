@@ -32,6 +32,7 @@ struct pr_outcome {
     char fabric[16];
     int verified; /* 1, 0; -1 = not known */
     double total_ms, downtime_ms, downtime_guest_ms;
+    double beside_downtime_ms; /* of downtime_guest_ms; only the destination knows it */
     double bytes_sent, pages_sent, zero_pages;
     double lanes, rtt_us, first_byte_ms;
     bool downtime_known;

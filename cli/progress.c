@@ -62,6 +62,8 @@ void pr_progress_text(const struct pagerail_progress *now, unsigned columns,
                 pr_size_text(now->dirty_rate_Bps, dirty));
     at = append_time(to, at, "downtime", now->predicted_downtime_ns);
     at = append_time(to, at, "ETA", now->eta_ns);
+    if (now->stats.rail_state != PAGERAIL_RAIL_UP)
+        at = append(to, at, "  LINK DOWN");
     if (now->throttle_percent)
         append(to, at, "  slowed by %u %%", now->throttle_percent);
     if (columns && columns < PR_PROGRESS_TEXT_MAX)

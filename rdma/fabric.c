@@ -4,6 +4,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 static int unsupported(const char *what)
 {
@@ -157,4 +158,25 @@ struct pr_fabric_ops pr_fabric_ops_complete(struct pr_fabric_ops ops)
     FILL(fd);
     FILL(lane_close);
     return ops;
+}
+
+static bool covers(uint64_t start, uint64_t size, uint64_t at, uint64_t len)
+{
+    return at >= start && len <= size && at - start <= size - len;
+}
+
+int pr_rma_check(const struct pr_lane *lane, const struct pr_rma *rma)
+{
+    const struct pr_mr *mr = rma->mr;
+    uint64_t max = lane->fabric->limits.max_write_bytes;
+    if (!rma->len || rma->len > max)
+        return pr_error(EINVAL, "a transfer has 1 to %" PRIu64 " bytes, not %" PRIu64, max,
+                        rma->len);
+    if (mr->fabric != lane->fabric)
+        return pr_error(EINVAL, "the local memory is registered with another fabric");
+    if (!covers((uintptr_t)mr->addr, mr->key.len, (uintptr_t)rma->local, rma->len))
+        return pr_error(EINVAL, "the local memory of a transfer is outside its registration");
+    if (!covers(rma->key->addr, rma->key->len, rma->remote, rma->len))
+        return pr_error(EINVAL, "a transfer is outside the peer's window");
+    return 0;
 }

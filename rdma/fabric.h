@@ -41,6 +41,7 @@
 
 #include "base/event.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -58,10 +59,19 @@ struct pr_fabric_limits {
     uint64_t rate_Bps;          /* of the line, as the device tells it; 0 = unknown */
 };
 
+/* What a fabric's port says of itself. Nothing waits for it: a lane fails by itself if a port stays
+ * down for longer than the device tries again. */
+enum pr_rail_state {
+    PR_RAIL_UP = 0,
+    PR_RAIL_DOWN = 1,   /* no link; it may come back */
+    PR_RAIL_FAILED = 2, /* the device is gone or has failed */
+};
+
 struct pr_fabric {
     const struct pr_fabric_ops *ops;
     const char *name; /* "local", "verbs", ... */
     struct pr_fabric_limits limits;
+    _Atomic int rail_state; /* enum pr_rail_state; a fabric without ports leaves it at 0 */
 };
 
 struct pr_listener {
@@ -226,6 +236,10 @@ static inline void pr_fabric_dereg(struct pr_mr *mr)
     if (mr)
         mr->fabric->ops->dereg(mr);
 }
+
+/* For fabrics: whether a transfer is within its registration, its key and the lane's limits.
+ * ERRORS: -EINVAL. */
+int pr_rma_check(const struct pr_lane *lane, const struct pr_rma *rma);
 
 /* ERRORS of the posts: -EAGAIN the lane's places are taken, poll first; -EINVAL outside the window
  * or over a limit (nothing was queued, the lane lives on); others: the lane failed. */

@@ -59,6 +59,22 @@ static int on_ping(struct pr_session *session, const void *body, uint32_t len)
     return err;
 }
 
+/* The least of the last few counts: what a ping waits behind the data of a round is no part of the
+ * round trips that a stopped guest waits for. */
+static void take_sample(struct pr_session *session, uint64_t rtt_ns)
+{
+    uint64_t least = rtt_ns;
+    session->rtts[session->rtt_count++ % PR_SESSION_RTTS] = rtt_ns;
+    for (uint32_t i = 0; i < PR_SESSION_RTTS && i < session->rtt_count; i++) {
+        if (session->rtts[i] < least)
+            least = session->rtts[i];
+    }
+    atomic_store(&session->rtt_ns, least);
+    uint64_t idle = atomic_load(&session->idle_rtt_ns);
+    if (!idle || rtt_ns < idle)
+        atomic_store(&session->idle_rtt_ns, rtt_ns);
+}
+
 static int on_pong(struct pr_session *session, const void *body, uint32_t len)
 {
     struct pr_wire_ping message;
@@ -69,12 +85,8 @@ static int on_pong(struct pr_session *session, const void *body, uint32_t len)
         return pr_error(EPROTO, "%s answered a ping that was never sent", session->peer_name);
     if (message.sent_ns < session->pinged_ns)
         return 0; /* an older one: says nothing about now */
-    /* RFC 6298's smoothing: an eighth of each new sample. */
-    uint64_t sample = pr_now_ns() - message.sent_ns, old = atomic_load(&session->rtt_ns);
-    atomic_store(&session->rtt_ns, old ? old - old / 8 + sample / 8 : sample);
+    take_sample(session, pr_now_ns() - message.sent_ns);
     session->ponged_ns = message.sent_ns;
-    uint64_t least = atomic_load(&session->idle_rtt_ns);
-    atomic_store(&session->idle_rtt_ns, least && least < sample ? least : sample);
     return 0;
 }
 
@@ -159,6 +171,11 @@ static int ping(struct pr_session *session)
     uint8_t buffer[64];
     return pr_channel_send(&session->control, buffer,
                            pr_wire_ping_encode(&message, buffer, sizeof(buffer)), NULL);
+}
+
+int pr_session_measure(struct pr_session *session)
+{
+    return pr_channel_backlog(&session->control) ? 0 : ping(session);
 }
 
 static int keep_alive(struct pr_session *session)

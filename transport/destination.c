@@ -93,23 +93,21 @@ PAGERAIL_API int pagerail_destination_new(const struct pagerail_options *options
 PAGERAIL_API int pagerail_destination_listen(pagerail_destination *d, const char *uri)
 {
     struct pr_session *session = &d->session;
-    struct pr_fabric *fabric;
-    const char *address;
+    struct pr_uri_target target;
     if (session->fabric)
         return pr_error(EINVAL, "this session has listened before: make a new one");
     int err = pr_session_failed(session);
     if (!err)
-        err = pr_uri_open(uri, &fabric, &address);
+        err = pr_uri_open(uri, &session->options, &target);
     if (err)
         return err;
-    err = pr_options_fit_window(session->options.window_bytes, fabric->limits.max_window_bytes,
-                                &session->window_bytes);
-    if (!err)
-        err = pr_fabric_listen(fabric, address, &d->listener);
+    err = pr_fabric_listen(target.fabric, target.address, &d->listener);
     if (err)
-        pr_fabric_close(fabric);
+        pr_fabric_close(target.fabric);
     else
-        session->fabric = fabric;
+        session->fabric = target.fabric;
+    if (!err && *target.route)
+        pr_log_info("%s", target.route);
     return err;
 }
 
@@ -156,6 +154,19 @@ static int accept_source(struct pagerail_destination *d, int timeout_ms)
     return err ? pr_session_refuse(session, err) : 0;
 }
 
+static int prepare(struct pr_session *session, const struct pagerail_region *regions,
+                   uint32_t count)
+{
+    int err = pr_regions_copy(regions, count, &session->regions);
+    if (err)
+        return err;
+    err = pr_options_window(&session->options, pr_regions_page_bytes(&session->regions),
+                            session->fabric->limits.max_window_bytes, &session->window_bytes);
+    if (err)
+        pr_regions_free(&session->regions);
+    return err;
+}
+
 PAGERAIL_API int pagerail_destination_accept(pagerail_destination *d,
                                              const struct pagerail_region *regions, uint32_t count,
                                              int timeout_ms)
@@ -164,7 +175,7 @@ PAGERAIL_API int pagerail_destination_accept(pagerail_destination *d,
         return pr_error(EINVAL, "listen first, and accept one source only");
     int err = pr_session_failed(&d->session);
     if (!err)
-        err = pr_regions_copy(regions, count, &d->session.regions);
+        err = prepare(&d->session, regions, count);
     if (err)
         return err;
     err = accept_source(d, timeout_ms);
@@ -304,12 +315,13 @@ PAGERAIL_API void pagerail_destination_stats(pagerail_destination *d, struct pag
     *out = (struct pagerail_stats){
         .epoch = atomic_load(&d->appliers.complete),
         .registered_bytes = atomic_load(&d->grants.registered_bytes),
-        .registration_ns = atomic_load(&d->grants.registration_ns),
+        .registration_ns = atomic_load(&d->grants.cost.ns),
         .stream_bytes = pr_stream_received(&session->in),
         .rtt_ns = atomic_load(&session->rtt_ns),
-        .cpu_ns = pr_appliers_cpu_ns(&d->appliers) + atomic_load(&d->grants.cpu_ns) +
+        .cpu_ns = pr_appliers_cpu_ns(&d->appliers) + atomic_load(&d->grants.cost.cpu_ns) +
                   atomic_load(&session->control_cpu_ns),
         .lanes = session->lanes,
+        .rail_state = (uint32_t)atomic_load(&session->fabric->rail_state),
         .fabric = session->fabric->name,
     };
 }

@@ -33,12 +33,9 @@ static int send_grant(struct pr_grant *g)
 static int register_here(struct pr_grant *g, struct pr_mr **mr)
 {
     struct pr_grants *gs = g->grants;
-    uint64_t start = pr_now_ns(), cpu = pr_thread_cpu_ns();
     uint8_t *addr = region_of(g)->addr + g->index * gs->session->window_bytes;
-    int err = pr_fabric_reg(gs->session->fabric, addr, len_of(g), PR_ACCESS_REMOTE_WRITE, mr);
-    atomic_fetch_add(&gs->registration_ns, pr_now_ns() - start);
-    atomic_fetch_add(&gs->cpu_ns, pr_thread_cpu_ns() - cpu);
-    return err;
+    return pr_registration_make(gs->session->fabric, addr, len_of(g), PR_ACCESS_REMOTE_WRITE,
+                                &gs->cost, mr);
 }
 
 static void register_job(struct pr_job *job)
@@ -97,7 +94,7 @@ static void leave_job(struct pr_job *job)
     struct pr_grants *gs = g->grants;
     uint64_t cpu = pr_thread_cpu_ns();
     pr_fabric_dereg(g->mr);
-    atomic_fetch_add(&gs->cpu_ns, pr_thread_cpu_ns() - cpu);
+    atomic_fetch_add(&gs->cost.cpu_ns, pr_thread_cpu_ns() - cpu);
     atomic_fetch_sub(&gs->registered_bytes, len_of(g));
     pthread_mutex_lock(&gs->lock);
     g->mr = NULL;

@@ -10,6 +10,7 @@
 #define PR_TRANSPORT_GRANTS_H
 
 #include "base/pool.h"
+#include "transport/registration.h"
 #include "transport/session.h"
 
 #include <pthread.h>
@@ -43,8 +44,7 @@ struct pr_grants {
     uint64_t budget_bytes, used_bytes;
     struct pr_grant *first, *last;
     _Atomic uint64_t registered_bytes;
-    _Atomic uint64_t registration_ns;
-    _Atomic uint64_t cpu_ns; /* processor time of the registrations */
+    struct pr_registration_cost cost;
 };
 
 /* local_of: [regions], borrowed. */

@@ -314,6 +314,7 @@ int pr_handshake_destination(struct pr_session *session, struct pr_listener *lis
     session->on_message = on_question;
     session->hearer = &asking;
     err = converse(&asking, listener);
+    session->hearer = NULL; /* `asking` ends here */
     free(asking.taken);
     return err;
 }

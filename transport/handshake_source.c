@@ -208,6 +208,7 @@ int pr_handshake_source(struct pr_session *session, const char *address, struct 
     session->on_message = on_answer;
     session->hearer = &answer;
     err = converse(session, &answer);
+    session->hearer = NULL; /* `answer` ends here */
     for (uint32_t i = 0; i < session->lanes && !err; i++) {
         err = connect_lane(session, address, (uint16_t)(i + 1), welcome->token, &lanes[i]);
         if (err)

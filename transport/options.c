@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define WINDOWS_IN_BUDGET 4
+#define MIB (UINT64_C(1) << 20)
 
 /* Copies what both know of; refuses set fields that this library is too old for. */
 static int copy_stamped(const struct pagerail_options *given, struct pagerail_options *out)
@@ -46,36 +47,54 @@ static bool is_power_of_two(uint64_t value)
     return value && !(value & (value - 1));
 }
 
-static int settle_window(struct pagerail_options *o)
+static int check_window(const struct pagerail_options *o)
 {
-    if (!o->window_bytes)
-        o->window_bytes = UINT64_C(64) << 20;
-    if (!is_power_of_two(o->window_bytes) || o->window_bytes < PR_MIN_WINDOW_BYTES ||
-        o->window_bytes > PR_WIRE_MAX_WINDOW_BYTES)
+    uint64_t window = o->window_bytes, budget = o->pin_budget_bytes;
+    if (window && (!is_power_of_two(window) || window < PR_MIN_WINDOW_BYTES ||
+                   window > PR_WIRE_MAX_WINDOW_BYTES))
         return pr_error(EINVAL,
                         "window_bytes is %" PRIu64 ": give a power of two from 64 KiB to 1 TiB",
-                        o->window_bytes);
-    if (!o->pin_budget_bytes)
-        return 0;
-    while (o->window_bytes > PR_MIN_WINDOW_BYTES &&
-           o->window_bytes > o->pin_budget_bytes / WINDOWS_IN_BUDGET)
-        o->window_bytes /= 2;
-    if (o->window_bytes > o->pin_budget_bytes / WINDOWS_IN_BUDGET)
+                        window);
+    if (budget && budget < WINDOWS_IN_BUDGET * PR_MIN_WINDOW_BYTES)
         return pr_error(EINVAL, "pin_budget_bytes is %" PRIu64 ": at least 256 KiB are needed",
-                        o->pin_budget_bytes);
+                        budget);
     return 0;
 }
 
-int pr_options_fit_window(uint64_t wanted_bytes, uint64_t max_bytes, uint64_t *out)
+/* The larger the pages, the less a registration costs for its size; and one of a part of a page
+ * pins the whole. */
+static uint64_t window_for_pages(uint64_t page_bytes)
 {
-    uint64_t fits = wanted_bytes;
-    while (fits > max_bytes)
-        fits /= 2;
-    if (fits < PR_MIN_WINDOW_BYTES)
+    if (page_bytes < 2 * MIB)
+        return 64 * MIB;
+    return page_bytes < 1024 * MIB ? 256 * MIB : 1024 * MIB;
+}
+
+static uint64_t halved_to(uint64_t window, uint64_t most)
+{
+    while (window > most)
+        window /= 2;
+    return window;
+}
+
+int pr_options_window(const struct pagerail_options *options, uint64_t page_bytes,
+                      uint64_t max_bytes, uint64_t *out)
+{
+    uint64_t budget = options->pin_budget_bytes;
+    uint64_t window = options->window_bytes ? options->window_bytes : window_for_pages(page_bytes);
+    if (budget)
+        window = halved_to(window, budget / WINDOWS_IN_BUDGET);
+    if (budget && window < page_bytes && page_bytes > budget / WINDOWS_IN_BUDGET)
+        return pr_error(EINVAL,
+                        "pin_budget_bytes is %" PRIu64 ": with pages of %" PRIu64
+                        " MiB at least %" PRIu64 " MiB are needed",
+                        budget, page_bytes / MIB, WINDOWS_IN_BUDGET * page_bytes / MIB);
+    window = halved_to(window, max_bytes);
+    if (window < PR_MIN_WINDOW_BYTES)
         return pr_error(EINVAL,
                         "this fabric registers %" PRIu64 " bytes at once: 64 KiB are needed",
                         max_bytes);
-    *out = fits;
+    *out = window;
     return 0;
 }
 
@@ -94,7 +113,7 @@ int pr_options_resolve(const struct pagerail_options *given, struct pagerail_opt
         err = pr_error(EINVAL, "lanes is %u: give 1 to %d, or 0 for the fabric's choice", o.lanes,
                        PR_WIRE_MAX_LANES);
     if (!err)
-        err = settle_window(&o);
+        err = check_window(&o);
     if (!err)
         err = settle(&o.downtime_budget_ms, 500, 1, 3600000, "downtime_budget_ms");
     if (!err)
@@ -103,6 +122,14 @@ int pr_options_resolve(const struct pagerail_options *given, struct pagerail_opt
         err = settle(&o.max_throttle_percent, 90, 1, 99, "max_throttle_percent");
     if (!err)
         err = settle(&o.switchover_timeout_ms, 10000, 1, 3600000, "switchover_timeout_ms");
+    if (!err && o.fabric > PAGERAIL_FABRIC_LOCAL)
+        err =
+            pr_error(EINVAL, "fabric is %u: give PAGERAIL_FABRIC_AUTO, _VERBS or _LOCAL", o.fabric);
+    if (!err && o.traffic_class > UINT8_MAX)
+        err = pr_error(EINVAL, "traffic_class is %u: give 1 to 255, or 0 for the host's default",
+                       o.traffic_class);
+    if (!err && o.on_demand_paging > 1)
+        err = pr_error(EINVAL, "on_demand_paging is %u: give 0 or 1", o.on_demand_paging);
     if (!err && o.on_stall > PAGERAIL_STALL_FORCE)
         err = pr_error(EINVAL, "on_stall is %u: give PAGERAIL_STALL_ABORT or _FORCE", o.on_stall);
     if (err)

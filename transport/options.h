@@ -9,14 +9,18 @@
 
 /*
  * given: NULL = all defaults. *out then has no zero where zero means "default", but for lanes (the
- * fabric decides) and pin_budget_bytes (no limit). The window is small enough that at least four
- * fit the pin budget, so that registering one overlaps with sending others. ERRORS: -EINVAL, naming
- * the option and its range.
+ * fabric decides), window_bytes (the guest's pages decide) and pin_budget_bytes (no limit).
+ * ERRORS: -EINVAL, naming the option and its range.
  */
 int pr_options_resolve(const struct pagerail_options *given, struct pagerail_options *out);
 
-/* The largest window that a fabric with that limit can register and that is no larger than wanted.
- * ERRORS: -EINVAL there is none of at least PR_MIN_WINDOW_BYTES. */
-int pr_options_fit_window(uint64_t wanted_bytes, uint64_t max_bytes, uint64_t *out);
+/*
+ * The size of a window, by the options, the largest pages of the guest and the most that the fabric
+ * registers at once. It is small enough that at least four fit the pin budget, so that registering
+ * one overlaps with sending others.
+ * ERRORS: -EINVAL the budget is too small for the pages, or the fabric's limit for any window.
+ */
+int pr_options_window(const struct pagerail_options *options, uint64_t page_bytes,
+                      uint64_t max_bytes, uint64_t *out);
 
 #endif

@@ -100,6 +100,15 @@ bool pr_region_holds(const struct pr_region *region, uint64_t offset, uint64_t l
            len <= region->len - offset;
 }
 
+uint64_t pr_regions_page_bytes(const struct pr_regions *regions)
+{
+    uint64_t largest = 0;
+    for (uint32_t i = 0; i < regions->count; i++)
+        if (regions->list[i].page_bytes > largest)
+            largest = regions->list[i].page_bytes;
+    return largest;
+}
+
 int pr_regions_check_windows(const struct pr_regions *regions, uint64_t window_bytes)
 {
     uint64_t count = 0;

@@ -29,6 +29,9 @@ struct pr_regions {
 int pr_regions_copy(const struct pagerail_region *regions, uint32_t count, struct pr_regions *out);
 void pr_regions_free(struct pr_regions *regions);
 
+/* The largest page size of all. */
+uint64_t pr_regions_page_bytes(const struct pr_regions *regions);
+
 /* The index of the region of that name; -1 when there is none. */
 int64_t pr_regions_find(const struct pr_regions *regions, const char *name);
 

@@ -22,6 +22,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define PR_SESSION_RTTS 8u
+
 struct pr_session {
     struct pagerail_options options; /* resolved */
     const char *peer_name;           /* "the source" or "the destination", for sentences */
@@ -53,9 +55,11 @@ struct pr_session {
     struct pr_stream_out out;
     struct pr_stream_in in;
     _Atomic bool bye;              /* the peer said it is done */
-    uint64_t pinged_ns, ponged_ns; /* the newest ping, and the newest that was answered; 0: none */
-    _Atomic uint64_t rtt_ns;       /* smoothed */
-    _Atomic uint64_t idle_rtt_ns;  /* the shortest so far; 0 = none measured */
+    uint64_t pinged_ns, ponged_ns; /* the newest ping, and the newest answered; 0: none */
+    uint64_t rtts[PR_SESSION_RTTS];
+    uint32_t rtt_count;           /* of all, freely running */
+    _Atomic uint64_t rtt_ns;      /* the least of rtts; 0: not measured yet */
+    _Atomic uint64_t idle_rtt_ns; /* the shortest ever; 0: not measured yet */
     _Atomic uint64_t control_cpu_ns;
 
     /* The side's own. on_failed: wakes the side's other threads after a failure; any thread, at any
@@ -80,6 +84,10 @@ int pr_session_start(struct pr_session *session);
 /* Ends the control thread. What is queued still goes out, for a bounded time, unless the session
  * has failed: then only the reason does. Afterwards nothing is taken in or posted any more. */
 void pr_session_stop(struct pr_session *session);
+
+/* Pings, so that the round trip is measured now: at best when no data is on its way, as at the end
+ * of an epoch. From on_message. */
+int pr_session_measure(struct pr_session *session);
 
 /* Records a failure (the first counts) with the thread's sentence, wakes everybody; returns err. */
 int pr_session_fail(struct pr_session *session, int err);

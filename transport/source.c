@@ -6,6 +6,7 @@
 #include "transport/source.h"
 #include "base/error.h"
 #include "base/fault.h"
+#include "base/log.h"
 #include "transport/crew.h"
 #include "transport/handshake.h"
 #include "transport/mark.h"
@@ -33,7 +34,7 @@ static int on_epoch_ack(struct pagerail_source *source, const void *body, uint32
     atomic_store(&source->acked_ns, pr_now_ns());
     err = pr_crew_epoch_acked(&source->crew, ack.epoch);
     pr_session_notify(&source->session);
-    return err;
+    return err ? err : pr_session_measure(&source->session);
 }
 
 static int on_grant(struct pagerail_source *source, const void *body, uint32_t len)
@@ -161,23 +162,23 @@ static int connect_to(struct pagerail_source *source, const char *address)
 
 /* What can be found wrong before anybody is talked to. Nothing has changed when it fails. */
 static int prepare(struct pagerail_source *source, const char *uri,
-                   const struct pagerail_region *regions, uint32_t count, const char **address)
+                   const struct pagerail_region *regions, uint32_t count,
+                   struct pr_uri_target *target)
 {
     struct pr_session *session = &source->session;
-    struct pr_fabric *fabric;
     int err = pr_regions_copy(regions, count, &session->regions);
     if (err)
         return err;
-    err = pr_uri_open(uri, &fabric, address);
+    err = pr_uri_open(uri, &session->options, target);
     if (!err) {
-        err = pr_options_fit_window(session->options.window_bytes, fabric->limits.max_window_bytes,
-                                    &session->window_bytes);
+        err = pr_options_window(&session->options, pr_regions_page_bytes(&session->regions),
+                                target->fabric->limits.max_window_bytes, &session->window_bytes);
         if (!err)
             err = pr_regions_check_windows(&session->regions, session->window_bytes);
         if (err)
-            pr_fabric_close(fabric);
+            pr_fabric_close(target->fabric);
         else
-            session->fabric = fabric;
+            session->fabric = target->fabric;
     }
     if (err)
         pr_regions_free(&session->regions);
@@ -188,16 +189,18 @@ PAGERAIL_API int pagerail_source_connect(pagerail_source *source, const char *ur
                                          const struct pagerail_region *regions, uint32_t count)
 {
     struct pr_session *session = &source->session;
-    const char *address;
+    struct pr_uri_target target;
     if (session->fabric)
         return pr_error(EINVAL, "this session was connected before: make a new one");
     source->called_ns = pr_now_ns();
     int err = pr_session_failed(session);
     if (!err)
-        err = prepare(source, uri, regions, count, &address);
+        err = prepare(source, uri, regions, count, &target);
     if (err)
         return err;
-    err = connect_to(source, address);
+    if (*target.route)
+        pr_log_info("%s", target.route);
+    err = connect_to(source, target.address);
     if (err)
         return pr_session_fail(session, err);
     atomic_store(&source->connected, true);

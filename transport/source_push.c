@@ -197,13 +197,14 @@ PAGERAIL_API void pagerail_source_stats(pagerail_source *source, struct pagerail
             pending_bytes(source, counts.bytes_sent + counts.zero_pages * PAGERAIL_PAGE_BYTES),
         .epoch = atomic_load(&source->crew.work.acked_epoch),
         .registered_bytes = atomic_load(&source->windows.registered_bytes),
-        .registration_ns = atomic_load(&source->windows.registration_ns),
+        .registration_ns = atomic_load(&source->windows.cost.ns),
         .stream_bytes = atomic_load(&session->out.sent),
         .rtt_ns = atomic_load(&session->rtt_ns),
-        .cpu_ns = counts.cpu_ns + atomic_load(&source->windows.cpu_ns) +
+        .cpu_ns = counts.cpu_ns + atomic_load(&source->windows.cost.cpu_ns) +
                   atomic_load(&session->control_cpu_ns),
         .first_write_ns = first_ns ? first_ns - source->called_ns : 0,
         .lanes = session->lanes,
+        .rail_state = (uint32_t)atomic_load(&session->fabric->rail_state),
         .fabric = session->fabric->name,
     };
 }

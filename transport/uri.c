@@ -4,8 +4,11 @@
 #include "base/error.h"
 #include "rdma/local/local.h"
 #include "rdma/verbs/verbs.h"
+#include "transport/choice.h"
+#include "transport/same_host.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct {
@@ -26,7 +29,82 @@ static bool scheme_is(const char *uri, size_t len, const char *scheme)
     return scheme && strlen(scheme) == len && !memcmp(uri, scheme, len);
 }
 
-int pr_uri_open(const char *uri, struct pr_fabric **fabric, const char **address)
+static int open_verbs(const struct pagerail_options *options, struct pr_fabric **out)
+{
+    struct pr_verbs_settings settings = {.traffic_class = (uint8_t)options->traffic_class,
+                                         .on_demand = options->on_demand_paging};
+    return pr_fabric_verbs_open(&settings, out);
+}
+
+/* For a fabric that was not asked for by name: one without a link is none. */
+static int open_usable_verbs(const struct pagerail_options *options, struct pr_fabric **out)
+{
+    struct pr_fabric *fabric;
+    int err = open_verbs(options, &fabric);
+    if (err)
+        return err;
+    if (pr_fabric_verbs_active_ports(fabric)) {
+        *out = fabric;
+        return 0;
+    }
+    pr_fabric_close(fabric);
+    return pr_error(ENODEV, "no port of an RDMA device of this host is active");
+}
+
+/* why: the calling thread's sentence. */
+static int open_same_host(struct pr_uri_target *target)
+{
+    char why[PAGERAIL_ERROR_MAX];
+    snprintf(why, sizeof(why), "%s", pr_error_message());
+    int err = pr_same_host_socket(target->address, target->text, sizeof(target->text));
+    if (!err)
+        err = pr_fabric_local_open(&target->fabric);
+    if (err)
+        return err;
+    snprintf(target->route, sizeof(target->route),
+             "rdma:%.100s goes between two processes of this machine, by %s: %.200s",
+             target->address, target->text, why);
+    target->address = target->text;
+    return 0;
+}
+
+/* The devices, unless there is a reason not to take them; its sentence stands. */
+static int try_devices(const struct pagerail_options *options, enum pr_host_place place,
+                       struct pr_uri_target *target)
+{
+    if (options->fabric == PAGERAIL_FABRIC_LOCAL)
+        return pr_error(EINVAL,
+                        "%s is not reached by the fabric local, which was chosen: it does "
+                        "not leave this machine",
+                        target->address);
+    if (options->fabric == PAGERAIL_FABRIC_VERBS)
+        return open_verbs(options, &target->fabric);
+    if (place == PR_HOST_LOOPBACK)
+        return pr_error(ENODEV, "no RDMA device has a loopback address");
+    return open_usable_verbs(options, &target->fabric);
+}
+
+static int open_rdma(const struct pagerail_options *options, struct pr_uri_target *target)
+{
+    enum pr_host_place place;
+    int err = pr_same_host_place(target->address, &place);
+    if (err)
+        return err;
+    err = try_devices(options, place, target);
+    switch (pr_carrier_choose(options->fabric, place, !err)) {
+    case PR_CARRIER_LOCAL:
+        return open_same_host(target);
+    case PR_CARRIER_VERBS:
+        snprintf(target->route, sizeof(target->route), "rdma:%.100s goes over RDMA",
+                 target->address);
+        return err;
+    default:
+        return err;
+    }
+}
+
+int pr_uri_open(const char *uri, const struct pagerail_options *options,
+                struct pr_uri_target *target)
 {
     const char *colon = uri ? strchr(uri, ':') : NULL;
     if (!colon || !colon[1])
@@ -34,19 +112,16 @@ int pr_uri_open(const char *uri, struct pr_fabric **fabric, const char **address
                         "'%s' is no migration URI: write rdma:host:port or local:/path/to.sock",
                         uri ? uri : "");
     size_t len = (size_t)(colon - uri);
-    int err;
+    target->address = colon + 1;
+    *target->route = '\0';
     if (scheme_is(uri, len, override.scheme))
-        err = override.open(override.opaque, fabric);
-    else if (scheme_is(uri, len, "local"))
-        err = pr_fabric_local_open(fabric);
-    else if (scheme_is(uri, len, "rdma"))
-        err = pr_fabric_verbs_open(fabric);
-    else
-        err = pr_error(EINVAL,
-                       "'%.*s:' is no known fabric: this build knows rdma:host:port and "
-                       "local:/path/to.sock",
-                       len < 32 ? (int)len : 32, uri);
-    if (!err)
-        *address = colon + 1;
-    return err;
+        return override.open(override.opaque, &target->fabric);
+    if (scheme_is(uri, len, "local"))
+        return pr_fabric_local_open(&target->fabric);
+    if (scheme_is(uri, len, "rdma"))
+        return open_rdma(options, target);
+    return pr_error(EINVAL,
+                    "'%.*s:' is no known fabric: this build knows rdma:host:port and "
+                    "local:/path/to.sock",
+                    len < 32 ? (int)len : 32, uri);
 }

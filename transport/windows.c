@@ -46,12 +46,9 @@ static bool ready_locked(struct pr_windows *ws, struct pr_window *w)
 static int register_here(struct pr_window *w, struct pr_mr **mr)
 {
     struct pr_windows *ws = w->windows;
-    uint64_t start = pr_now_ns(), cpu = pr_thread_cpu_ns();
     uint8_t *addr = region_of(w)->addr + w->index * ws->session->window_bytes;
-    int err = pr_fabric_reg(ws->session->fabric, addr, len_of(w), PR_ACCESS_LOCAL_READ, mr);
-    atomic_fetch_add(&ws->registration_ns, pr_now_ns() - start);
-    atomic_fetch_add(&ws->cpu_ns, pr_thread_cpu_ns() - cpu);
-    return err;
+    return pr_registration_make(ws->session->fabric, addr, len_of(w), PR_ACCESS_LOCAL_READ,
+                                &ws->cost, mr);
 }
 
 static void register_job(struct pr_job *job)
@@ -81,7 +78,7 @@ static void leave_job(struct pr_job *job)
     struct pr_windows *ws = w->windows;
     uint64_t cpu = pr_thread_cpu_ns();
     pr_fabric_dereg(w->mr);
-    atomic_fetch_add(&ws->cpu_ns, pr_thread_cpu_ns() - cpu);
+    atomic_fetch_add(&ws->cost.cpu_ns, pr_thread_cpu_ns() - cpu);
     atomic_fetch_sub(&ws->registered_bytes, len_of(w));
     pthread_mutex_lock(&ws->lock);
     w->mr = NULL;

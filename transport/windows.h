@@ -14,6 +14,7 @@
 #define PR_TRANSPORT_WINDOWS_H
 
 #include "base/pool.h"
+#include "transport/registration.h"
 #include "transport/session.h"
 
 #include <pthread.h>
@@ -50,8 +51,7 @@ struct pr_windows {
     uint64_t prefetch_region, prefetch_index;
     _Atomic bool starving; /* somebody waits for room */
     _Atomic uint64_t registered_bytes;
-    _Atomic uint64_t registration_ns;
-    _Atomic uint64_t cpu_ns;         /* processor time of the registrations */
+    struct pr_registration_cost cost;
     void (*on_change)(void *opaque); /* wakes whoever parked work; any thread */
     void *opaque;
 };

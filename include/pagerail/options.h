@@ -24,6 +24,14 @@ enum pagerail_stall {
     PAGERAIL_STALL_FORCE = 1, /* switch over all the same and exceed the downtime budget */
 };
 
+/* What carries rdma:host:port. */
+enum pagerail_fabric {
+    PAGERAIL_FABRIC_AUTO = 0,  /* RDMA devices if one is usable; else, and for loopback addresses,
+                                  the same-host fabric, if the host is this machine */
+    PAGERAIL_FABRIC_VERBS = 1, /* RDMA devices */
+    PAGERAIL_FABRIC_LOCAL = 2, /* the same-host fabric; any other host is refused */
+};
+
 struct pagerail_options {
     size_t size; /* sizeof(struct pagerail_options): PAGERAIL_OPTIONS_INIT sets it */
 
@@ -36,7 +44,9 @@ struct pagerail_options {
 
     /* Source. */
     uint32_t lanes;        /* data lanes, 1 to 256; 0 = what the fabric suggests */
-    uint64_t window_bytes; /* registration window: a power of two, 64 KiB to 1 TiB; 0 = 64 MiB */
+    uint64_t window_bytes; /* registration window: a power of two, 64 KiB to 1 TiB; 0 = by the
+                              guest's pages: 64 MiB for 4 KiB, 256 MiB for 2 MiB, 1 GiB for 1 GiB;
+                              smaller when four would not fit the pin budget */
 
     /* Source, used by pagerail/migrate.h only. */
     uint32_t downtime_budget_ms;    /* switch over when the predicted downtime fits; 0 = 500 */
@@ -45,6 +55,11 @@ struct pagerail_options {
     uint32_t on_stall;              /* enum pagerail_stall */
     uint32_t switchover_timeout_ms; /* the guest resumes here if the destination is not ready so
                                        long after the stop; 0 = 10000 */
+
+    /* Either side, for rdma:host:port. */
+    uint32_t fabric;           /* enum pagerail_fabric; both sides must come to the same */
+    uint32_t traffic_class;    /* of RoCE packets, 1 to 255: 4 x DSCP; 0 = the host's default */
+    uint32_t on_demand_paging; /* 1 = register memory without pinning it where the device can */
 };
 
 #define PAGERAIL_OPTIONS_INIT                                                                      \

@@ -90,26 +90,6 @@ int pr_local_lane_failure(const struct pr_local_lane *lane)
     return pr_error(-lane->err, "%s", lane->why);
 }
 
-static bool covers(uint64_t start, uint64_t size, uint64_t at, uint64_t len)
-{
-    return at >= start && len <= size && at - start <= size - len;
-}
-
-static int check_transfer(const struct pr_local_lane *lane, const struct pr_rma *rma)
-{
-    const struct pr_mr *mr = rma->mr;
-    if (!rma->len || rma->len > PR_LOCAL_MAX_WRITE)
-        return pr_error(EINVAL, "a transfer has 1 to %u bytes, not %llu", PR_LOCAL_MAX_WRITE,
-                        (unsigned long long)rma->len);
-    if (mr->fabric != lane->base.fabric)
-        return pr_error(EINVAL, "the local memory is registered with another fabric");
-    if (!covers((uintptr_t)mr->addr, mr->key.len, (uintptr_t)rma->local, rma->len))
-        return pr_error(EINVAL, "the local memory of a transfer is outside its registration");
-    if (!covers(rma->key->addr, rma->key->len, rma->remote, rma->len))
-        return pr_error(EINVAL, "a transfer is outside the peer's window");
-    return 0;
-}
-
 /* Whether there is a place for one more post. */
 static int check_place(const struct pr_local_lane *lane)
 {
@@ -131,7 +111,7 @@ static int post_transfer(struct pr_local_lane *lane, const struct pr_rma *rma, e
     *work =
         (struct pr_local_work){.op = op, .imm = imm, .tag = rma->tag, .signaled = rma->signaled};
     if (rma->len || op != PR_OP_RECV_IMM) {
-        err = check_transfer(lane, rma);
+        err = pr_rma_check(&lane->base, rma);
         if (!err && lane->link.reach_err)
             err = pr_error(EACCES, "this end may not reach the peer's memory: run both ends with "
                                    "equal privilege, or let the other end connect");

@@ -64,6 +64,34 @@ static void report(const struct ibv_async_event *event, const char *device)
     }
 }
 
+/* What an event says of a port, or -1. */
+static int rail_state_of(const struct ibv_async_event *event)
+{
+    switch (event->event_type) {
+    case IBV_EVENT_PORT_ACTIVE:
+        return PR_RAIL_UP;
+    case IBV_EVENT_PORT_ERR:
+        return PR_RAIL_DOWN;
+    case IBV_EVENT_DEVICE_FATAL:
+        return PR_RAIL_FAILED;
+    default:
+        return -1;
+    }
+}
+
+/* A fabric is on the port that its lanes are on. */
+static void note_rail_state(const struct ibv_async_event *event, const struct ibv_context *context)
+{
+    int state = rail_state_of(event);
+    if (state < 0)
+        return;
+    for (struct pr_verbs_lane *lane = lanes; lane; lane = lane->next) {
+        bool here = state == PR_RAIL_FAILED || event->element.port_num == lane->id->port_num;
+        if (lane->id->verbs == context && here)
+            atomic_store(&lane->base.fabric->rail_state, state);
+    }
+}
+
 static void deliver(const struct ibv_async_event *event, const struct ibv_context *context)
 {
     for (struct pr_verbs_lane *lane = lanes; lane; lane = lane->next) {
@@ -83,6 +111,7 @@ void pr_verbs_async_read(struct ibv_context *context)
     pthread_mutex_lock(&lock);
     while (!ibv_get_async_event(context, &event)) {
         report(&event, ibv_get_device_name(context->device));
+        note_rail_state(&event, context);
         deliver(&event, context);
         ibv_ack_async_event(&event);
     }

@@ -185,3 +185,11 @@ void pr_verbs_set_timeout(struct rdma_cm_id *id, uint8_t exponent)
                         sizeof(exponent)))
         pr_log_debug("this kernel chooses the RDMA timeout itself: %s", strerror(errno));
 }
+
+int pr_verbs_set_traffic_class(struct rdma_cm_id *id, uint8_t traffic_class)
+{
+    if (!traffic_class || !rdma_set_option(id, RDMA_OPTION_ID, RDMA_OPTION_ID_TOS, &traffic_class,
+                                           sizeof(traffic_class)))
+        return 0;
+    return pr_error(errno, "cannot set the traffic class %u: %s", traffic_class, strerror(errno));
+}

@@ -40,4 +40,7 @@ int pr_verbs_lost_error(const struct pr_verbs_event *event);
 struct rdma_conn_param pr_verbs_conn_param(const void *private_data, uint8_t len);
 void pr_verbs_set_timeout(struct rdma_cm_id *id, uint8_t exponent);
 
+/* Before the address is resolved or bound. traffic_class: 0 leaves the host's default. */
+int pr_verbs_set_traffic_class(struct rdma_cm_id *id, uint8_t traffic_class);
+
 #endif

@@ -5,6 +5,7 @@
 #include "rdma/verbs/cm.h"
 #include "rdma/verbs/greeting.h"
 #include "rdma/verbs/lane.h"
+#include "rdma/verbs/mtu.h"
 
 #include <errno.h>
 #include <string.h>
@@ -56,6 +57,10 @@ static int find_way(const struct attempt *attempt, struct sockaddr *to)
         return err;
     if (rdma_create_id(lane->channel, &lane->id, NULL, RDMA_PS_TCP))
         return refused_call(attempt, "making a connection id");
+    err = pr_verbs_set_traffic_class(lane->id,
+                                     pr_verbs_fabric_of(lane->base.fabric)->settings.traffic_class);
+    if (err)
+        return err;
     if (rdma_resolve_addr(lane->id, NULL, to, patience_ms(attempt)))
         return refused_call(attempt, "resolving the address");
     err = await(attempt, RDMA_CM_EVENT_ADDR_RESOLVED, &event);
@@ -70,7 +75,8 @@ static int request(const struct attempt *attempt, const void *private_data, uint
 {
     struct pr_verbs_lane *lane = attempt->lane;
     uint8_t greeting[PR_VERBS_MAX_GREETING];
-    uint8_t size = pr_verbs_greeting_encode(PR_VERBS_REQUEST, private_data, len, greeting);
+    uint8_t size = pr_verbs_greeting_encode(PR_VERBS_REQUEST, pr_verbs_port_mtu(lane->id),
+                                            private_data, len, greeting);
     struct rdma_conn_param param = pr_verbs_conn_param(greeting, size);
     struct pr_verbs_event event;
     pr_verbs_set_timeout(lane->id, pr_verbs_fabric_of(lane->base.fabric)->ack_timeout_exponent);

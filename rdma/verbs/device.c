@@ -4,15 +4,16 @@
 #include "base/log.h"
 #include "rdma/verbs/fabric.h"
 #include "rdma/verbs/limits.h"
+#include "rdma/verbs/mtu.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <rdma/rdma_cma.h>
 #include <string.h>
 
-/* What the device is, and what all its ports allow. */
+/* What the device is, and what all its ports allow. *active: grows by those with a link. */
 static int query(struct ibv_context *context, struct ibv_device_attr *device,
-                 struct pr_fabric_limits *out)
+                 struct pr_fabric_limits *out, unsigned *active)
 {
     const char *name = ibv_get_device_name(context->device);
     struct pr_fabric_limits all = pr_verbs_limits_widest();
@@ -27,6 +28,7 @@ static int query(struct ibv_context *context, struct ibv_device_attr *device,
             return pr_error(err, "cannot query port %u of %s: %s", port, name, strerror(err));
         pr_log_debug("%s port %u: MTU %u, state %d", name, port,
                      pr_verbs_mtu_bytes(attr.active_mtu), attr.state);
+        *active += attr.state == IBV_PORT_ACTIVE;
         err = pr_verbs_limits_of(device, &attr, &limits);
         if (err)
             return pr_error_prefix(err, "%s", name);
@@ -46,12 +48,24 @@ static int unblock(struct ibv_context *context)
     return 0;
 }
 
-static int choose(struct pr_verbs_fabric *fabric, struct ibv_context *context)
+#define ODP_WRITES (IBV_ODP_SUPPORT_WRITE | IBV_ODP_SUPPORT_SEND)
+
+/* Whether memory that is written from and to needs no pinning. */
+static bool pages_on_demand(struct ibv_context *context)
+{
+    struct ibv_device_attr_ex device;
+    if (ibv_query_device_ex(context, NULL, &device))
+        return false;
+    return device.odp_caps.general_caps & IBV_ODP_SUPPORT &&
+           (device.odp_caps.per_transport_caps.rc_odp_caps & ODP_WRITES) == ODP_WRITES;
+}
+
+static int choose(struct pr_verbs_fabric *fabric, struct ibv_context *context, unsigned *active)
 {
     const char *name = ibv_get_device_name(context->device);
     struct ibv_device_attr device;
     struct pr_fabric_limits limits;
-    int err = query(context, &device, &limits);
+    int err = query(context, &device, &limits, active);
     if (!err)
         err = unblock(context);
     if (err)
@@ -59,6 +73,9 @@ static int choose(struct pr_verbs_fabric *fabric, struct ibv_context *context)
     fabric->pd = ibv_alloc_pd(context);
     if (!fabric->pd)
         return pr_error(errno, "cannot get a protection domain of %s: %s", name, strerror(errno));
+    fabric->on_demand = fabric->settings.on_demand && pages_on_demand(context);
+    if (fabric->settings.on_demand && !fabric->on_demand)
+        pr_log_warn("%s cannot page on demand: guest memory will be pinned", name);
     fabric->context = context;
     fabric->ack_timeout_exponent = pr_verbs_ack_timeout(&device);
     fabric->base.limits = limits;
@@ -71,7 +88,7 @@ static int common_limits(struct pr_verbs_fabric *fabric)
     for (int i = 0; i < fabric->device_count; i++) {
         struct ibv_device_attr device;
         struct pr_fabric_limits limits;
-        int err = query(fabric->devices[i], &device, &limits);
+        int err = query(fabric->devices[i], &device, &limits, &fabric->active_ports);
         if (err)
             return err;
         pr_verbs_limits_meet(&all, &limits);
@@ -93,7 +110,7 @@ int pr_verbs_devices_open(struct pr_verbs_fabric *fabric)
         err = pr_error(ENODEV, "this host has no RDMA device: `pagerail devices` shows what there "
                                "is");
     else if (fabric->device_count == 1)
-        err = choose(fabric, fabric->devices[0]);
+        err = choose(fabric, fabric->devices[0], &fabric->active_ports);
     else
         err = common_limits(fabric);
     if (err)
@@ -130,7 +147,8 @@ static int choose_locked(struct pr_verbs_fabric *fabric, struct ibv_context *con
                         name, ibv_get_device_name(fabric->context->device));
     if (!listed(fabric, context))
         return pr_error(ENODEV, "the RDMA device %s appeared a moment ago: try again", name);
-    return choose(fabric, context);
+    unsigned active = 0;
+    return choose(fabric, context, &active);
 }
 
 int pr_verbs_device_choose(struct pr_verbs_fabric *fabric, struct ibv_context *context)

@@ -4,6 +4,7 @@
 #define PR_RDMA_VERBS_FABRIC_H
 
 #include "rdma/fabric.h"
+#include "rdma/verbs/verbs.h"
 
 #include <infiniband/verbs.h>
 #include <pthread.h>
@@ -17,6 +18,9 @@ struct pr_verbs_fabric {
     struct ibv_context *context;
     struct ibv_pd *pd; /* NULL until a device is chosen; then it stays */
     uint8_t ack_timeout_exponent;
+    unsigned active_ports; /* of all devices, when they were listed */
+    struct pr_verbs_settings settings;
+    bool on_demand; /* asked for, and the device can */
 };
 
 struct pr_verbs_mr {

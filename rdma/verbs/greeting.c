@@ -9,8 +9,8 @@
 
 static const uint8_t first_word[4] = {'P', 'g', 'R', 'l'};
 
-uint8_t pr_verbs_greeting_encode(enum pr_verbs_greeting kind, const void *bytes, size_t len,
-                                 uint8_t *to)
+uint8_t pr_verbs_greeting_encode(enum pr_verbs_greeting kind, uint8_t mtu, const void *bytes,
+                                 size_t len, uint8_t *to)
 {
     size_t max = kind == PR_VERBS_REQUEST ? PR_VERBS_MAX_PRIVATE : PR_VERBS_MAX_SENTENCE;
     if (len > max)
@@ -19,7 +19,7 @@ uint8_t pr_verbs_greeting_encode(enum pr_verbs_greeting kind, const void *bytes,
     to[4] = PR_VERBS_GREETING_VERSION;
     to[5] = (uint8_t)kind;
     to[6] = (uint8_t)len;
-    to[7] = 0;
+    to[7] = mtu;
     if (len)
         memcpy(to + PR_VERBS_GREETING_HEAD, bytes, len);
     return (uint8_t)(PR_VERBS_GREETING_HEAD + len);
@@ -50,4 +50,9 @@ int pr_verbs_greeting_decode(const uint8_t *from, size_t size, enum pr_verbs_gre
     *bytes = from + PR_VERBS_GREETING_HEAD;
     *len = from[6];
     return 0;
+}
+
+uint8_t pr_verbs_greeting_mtu(const uint8_t *from)
+{
+    return from[7];
 }

@@ -8,7 +8,8 @@
  *         4    version, 1
  *         5    kind
  *         6    bytes that follow the head
- *         7    0
+ *         7    in a request, the MTU of the source's port as InfiniBand numbers it (1 is 256
+ *              bytes, 5 is 4096); 0: not told
  */
 #ifndef PR_RDMA_VERBS_GREETING_H
 #define PR_RDMA_VERBS_GREETING_H
@@ -31,8 +32,8 @@ enum pr_verbs_greeting {
 };
 
 /* to: PR_VERBS_MAX_GREETING bytes. What is longer than fits is cut. Returns the length. */
-uint8_t pr_verbs_greeting_encode(enum pr_verbs_greeting kind, const void *bytes, size_t len,
-                                 uint8_t *to);
+uint8_t pr_verbs_greeting_encode(enum pr_verbs_greeting kind, uint8_t mtu, const void *bytes,
+                                 size_t len, uint8_t *to);
 
 /*
  * Takes private data apart. *bytes points into `from`.
@@ -40,5 +41,8 @@ uint8_t pr_verbs_greeting_encode(enum pr_verbs_greeting kind, const void *bytes,
  */
 int pr_verbs_greeting_decode(const uint8_t *from, size_t size, enum pr_verbs_greeting kind,
                              const uint8_t **bytes, uint32_t *len);
+
+/* The MTU in a greeting that could be decoded. */
+uint8_t pr_verbs_greeting_mtu(const uint8_t *from);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "rdma/verbs/greeting.h"
+#include "rdma/verbs/mtu.h"
 
 #include <errno.h>
 
@@ -103,9 +104,4 @@ int pr_verbs_limits_of(const struct ibv_device_attr *device, const struct ibv_po
 uint8_t pr_verbs_ack_timeout(const struct ibv_device_attr *device)
 {
     return device->vendor_id == PR_VERBS_RXE_VENDOR ? 19 : 16;
-}
-
-unsigned pr_verbs_mtu_bytes(enum ibv_mtu mtu)
-{
-    return mtu >= IBV_MTU_256 && mtu <= IBV_MTU_4096 ? 128u << mtu : 0;
 }

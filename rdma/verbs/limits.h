@@ -26,7 +26,7 @@ struct pr_fabric_limits pr_verbs_limits_widest(void);
 int pr_verbs_limits_of(const struct ibv_device_attr *device, const struct ibv_port_attr *port,
                        struct pr_fabric_limits *out);
 
-/* Lowers `limits` to what `other` can keep as well. */
+/* Lowers `limits` to what `other` can keep as well; rate_Bps is that of the faster line. */
 void pr_verbs_limits_meet(struct pr_fabric_limits *limits, const struct pr_fabric_limits *other);
 
 /*
@@ -38,8 +38,5 @@ void pr_verbs_limits_meet(struct pr_fabric_limits *limits, const struct pr_fabri
  * way makes that worse.
  */
 uint8_t pr_verbs_ack_timeout(const struct ibv_device_attr *device);
-
-/* Bytes in a packet of the port; 0 when the device names an unknown value. */
-unsigned pr_verbs_mtu_bytes(enum ibv_mtu mtu);
 
 #endif

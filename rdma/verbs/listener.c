@@ -7,6 +7,7 @@
 #include "rdma/verbs/async.h"
 #include "rdma/verbs/cm.h"
 #include "rdma/verbs/greeting.h"
+#include "rdma/verbs/mtu.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -48,9 +49,12 @@ static int listen_at(struct verbs_listener *l, struct sockaddr *at, const char *
 {
     if (rdma_create_id(l->channel, &l->id, NULL, RDMA_PS_TCP))
         return explain_listen(errno, address);
-    if (!rdma_bind_addr(l->id, at) && !rdma_listen(l->id, BACKLOG))
+    int err = pr_verbs_set_traffic_class(
+        l->id, pr_verbs_fabric_of(l->base.fabric)->settings.traffic_class);
+    if (!err && !rdma_bind_addr(l->id, at) && !rdma_listen(l->id, BACKLOG))
         return 0;
-    int err = explain_listen(errno, address);
+    if (!err)
+        err = explain_listen(errno, address);
     rdma_destroy_id(l->id);
     l->id = NULL;
     return err;
@@ -105,7 +109,8 @@ static void refuse(struct rdma_cm_id *id)
 {
     const char *sentence = pr_error_message();
     uint8_t greeting[PR_VERBS_MAX_GREETING];
-    uint8_t len = pr_verbs_greeting_encode(PR_VERBS_REFUSAL, sentence, strlen(sentence), greeting);
+    uint8_t len =
+        pr_verbs_greeting_encode(PR_VERBS_REFUSAL, 0, sentence, strlen(sentence), greeting);
     if (rdma_reject(id, greeting, len))
         pr_log_debug("the refusal did not reach the peer: %s", strerror(errno));
 }
@@ -160,7 +165,7 @@ static int prepare(struct pr_verbs_fabric *fabric, struct pr_verbs_lane *lane)
 static int answer(struct pr_verbs_lane *lane, const struct pr_event *cancel)
 {
     uint8_t greeting[PR_VERBS_MAX_GREETING];
-    uint8_t len = pr_verbs_greeting_encode(PR_VERBS_WELCOME, NULL, 0, greeting);
+    uint8_t len = pr_verbs_greeting_encode(PR_VERBS_WELCOME, 0, NULL, 0, greeting);
     struct rdma_conn_param param = pr_verbs_conn_param(greeting, len);
     pr_verbs_set_timeout(lane->id, pr_verbs_fabric_of(lane->base.fabric)->ack_timeout_exponent);
     if (rdma_accept(lane->id, &param))
@@ -211,6 +216,9 @@ static int judge(const struct pr_verbs_event *request, pr_admit_fn admit, void *
     const uint8_t *bytes;
     uint32_t len;
     int err = pr_verbs_greeting_decode(request->data, request->len, PR_VERBS_REQUEST, &bytes, &len);
+    if (!err)
+        err = pr_verbs_mtu_check(pr_verbs_greeting_mtu(request->data),
+                                 pr_verbs_port_mtu(request->id));
     if (err || !admit)
         return err;
     return admit(opaque, bytes, len) ? -ECONNREFUSED : 0;

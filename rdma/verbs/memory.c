@@ -64,11 +64,19 @@ static int check_window(const struct pr_verbs_fabric *fabric, const void *addr, 
     return 0;
 }
 
-static int verbs_access(unsigned access)
+/*
+ * Guest memory may be written in relaxed order: the device need not place one write before a later
+ * one. Completions keep their meaning ("a completion still ensures that all data is visible,
+ * including data from prior transfers", ibv_reg_mr(3)), and nothing more is asked of writes here
+ * (docs/architecture.md, invariants 2 and 3). A device that does not know the flag ignores it. The
+ * lanes' own message buffers stay in strict order.
+ */
+static unsigned verbs_access(const struct pr_verbs_fabric *fabric, unsigned access)
 {
-    int flags = 0;
+    unsigned flags = fabric->on_demand ? IBV_ACCESS_ON_DEMAND : 0;
     if (access & PR_ACCESS_REMOTE_WRITE)
-        flags |= IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_LOCAL_WRITE; /* one needs the other */
+        flags |= IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_LOCAL_WRITE | /* one needs the other */
+                 IBV_ACCESS_RELAXED_ORDERING;
     if (access & PR_ACCESS_REMOTE_READ)
         flags |= IBV_ACCESS_REMOTE_READ;
     if (access & PR_ACCESS_LOCAL_WRITE)
@@ -100,7 +108,7 @@ int pr_verbs_reg(struct pr_fabric *base, void *addr, uint64_t len, unsigned acce
     struct pr_verbs_mr *mr = calloc(1, sizeof(*mr));
     if (!mr)
         return pr_error(ENOMEM, "no memory for a registration");
-    mr->mr = ibv_reg_mr(pd, addr, len, verbs_access(access));
+    mr->mr = ibv_reg_mr(pd, addr, len, verbs_access(fabric, access));
     if (!mr->mr) {
         err = pr_verbs_reg_error(errno, len);
         free(mr);

@@ -71,7 +71,9 @@ static void fail_by_completion(struct pr_verbs_lane *lane, const struct ibv_wc *
     if (wc->status == IBV_WC_WR_FLUSH_ERR || wc->status == IBV_WC_RETRY_EXC_ERR)
         look_around(lane);
     if (!lane->err)
-        pr_verbs_lane_fail(lane, pr_verbs_status_error(wc->status, wc->vendor_err));
+        pr_verbs_lane_fail(lane, pr_verbs_status_error(wc->status, wc->vendor_err,
+                                                       ibv_get_device_name(lane->id->verbs->device),
+                                                       lane->id->port_num));
 }
 
 /* A receive. Returns 1 when it is to be reported. */

@@ -4,31 +4,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 #define MESSAGE_ALIGN UINT64_C(64)
-
-static bool covers(uint64_t start, uint64_t size, uint64_t at, uint64_t len)
-{
-    return at >= start && len <= size && at - start <= size - len;
-}
-
-static int check_transfer(const struct pr_verbs_lane *lane, const struct pr_rma *rma)
-{
-    const struct pr_mr *mr = rma->mr;
-    uint64_t max = lane->base.fabric->limits.max_write_bytes;
-    if (!rma->len || rma->len > max)
-        return pr_error(EINVAL, "a transfer has 1 to %" PRIu64 " bytes, not %" PRIu64, max,
-                        rma->len);
-    if (mr->fabric != lane->base.fabric)
-        return pr_error(EINVAL, "the local memory is registered with another fabric");
-    if (!covers((uintptr_t)mr->addr, mr->key.len, (uintptr_t)rma->local, rma->len))
-        return pr_error(EINVAL, "the local memory of a transfer is outside its registration");
-    if (!covers(rma->key->addr, rma->key->len, rma->remote, rma->len))
-        return pr_error(EINVAL, "a transfer is outside the peer's window");
-    return 0;
-}
 
 /* Whether there is a place for one more post. */
 static int check_place(const struct pr_verbs_lane *lane)
@@ -67,7 +45,7 @@ static int post_transfer(struct pr_verbs_lane *lane, const struct pr_rma *rma, e
 {
     int err = check_place(lane);
     if (!err && (rma->len || request.opcode != IBV_WR_RDMA_WRITE_WITH_IMM))
-        err = check_transfer(lane, rma);
+        err = pr_rma_check(&lane->base, rma);
     if (err)
         return err;
     struct pr_verbs_post post = {.tag = rma->tag, .op = op, .signaled = rma->signaled};

@@ -51,15 +51,17 @@ static const struct meaning meanings[] = {
     [IBV_WC_TM_RNDV_INCOMPLETE] = {EIO, REPORT_DEVICE},
 };
 
-int pr_verbs_status_error(enum ibv_wc_status status, uint32_t vendor_err)
+int pr_verbs_status_error(enum ibv_wc_status status, uint32_t vendor_err, const char *device,
+                          unsigned port)
 {
     static const struct meaning unknown = {EIO, "a newer driver than this pagerail knows of: "
                                                 "look into the kernel's log"};
     const struct meaning *meaning = &unknown;
     if ((size_t)status < sizeof(meanings) / sizeof(meanings[0]) && meanings[status].err)
         meaning = &meanings[status];
-    return pr_error(meaning->err, "a transfer failed: %s (status %d, vendor code 0x%x); %s",
-                    ibv_wc_status_str(status), status, vendor_err, meaning->advice);
+    return pr_error(meaning->err,
+                    "a transfer failed: %s (%s port %u, status %d, vendor code 0x%x); %s",
+                    ibv_wc_status_str(status), device, port, status, vendor_err, meaning->advice);
 }
 
 int pr_verbs_event_error(enum ibv_event_type type, const char *device)

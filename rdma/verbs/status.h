@@ -5,8 +5,10 @@
 
 #include <infiniband/verbs.h>
 
-/* A work completion that is no success. Returns the negative errno, the sentence is set. */
-int pr_verbs_status_error(enum ibv_wc_status status, uint32_t vendor_err);
+/* A work completion that is no success, on a port of a device (the rail). Returns the negative
+ * errno, the sentence is set. */
+int pr_verbs_status_error(enum ibv_wc_status status, uint32_t vendor_err, const char *device,
+                          unsigned port);
 
 /* Device events. What a lane makes of one: a negative errno with its sentence when it is the end of
  * the lane, else 0. */

@@ -35,12 +35,19 @@ static const struct pr_fabric_ops verbs_ops = {
     .lane_close = pr_verbs_lane_close,
 };
 
-int pr_fabric_verbs_open(struct pr_fabric **out)
+unsigned pr_fabric_verbs_active_ports(const struct pr_fabric *fabric)
+{
+    return ((const struct pr_verbs_fabric *)fabric)->active_ports;
+}
+
+int pr_fabric_verbs_open(const struct pr_verbs_settings *settings, struct pr_fabric **out)
 {
     struct pr_verbs_fabric *fabric = calloc(1, sizeof(*fabric));
     if (!fabric)
         return pr_error(ENOMEM, "no memory for the RDMA fabric");
     fabric->base = (struct pr_fabric){.ops = &verbs_ops, .name = "verbs"};
+    if (settings)
+        fabric->settings = *settings;
     pthread_mutex_init(&fabric->lock, NULL);
     int err = pr_verbs_devices_open(fabric);
     if (err) {

@@ -30,7 +30,21 @@
 
 #include "rdma/fabric.h"
 
-/* ERRORS: -ENODEV the host has no RDMA device that can be used; -EACCES; -ENOMEM. */
-int pr_fabric_verbs_open(struct pr_fabric **out);
+/* What an operator may choose. All zero: as the host is set up. */
+struct pr_verbs_settings {
+    /* Of all packets: the second byte of an IPv4 header, 4 x DSCP. 0: the host's default, see
+     * docs/operating.md. */
+    uint8_t traffic_class;
+    /* Registers guest memory without pinning it, where the device can (on-demand paging); where it
+     * cannot, the memory is pinned and a line in the log says so. */
+    bool on_demand;
+};
+
+/* settings: copied; NULL: all zero.
+ * ERRORS: -ENODEV the host has no RDMA device that can be used; -EACCES; -ENOMEM. */
+int pr_fabric_verbs_open(const struct pr_verbs_settings *settings, struct pr_fabric **out);
+
+/* How many ports of RDMA devices had a link when the fabric was opened. */
+unsigned pr_fabric_verbs_active_ports(const struct pr_fabric *fabric);
 
 #endif

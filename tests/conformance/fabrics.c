@@ -35,6 +35,11 @@ static const char *why_no_rdma(void)
                                   "host (scripts/rig has one)";
 }
 
+static int open_verbs(struct pr_fabric **out)
+{
+    return pr_fabric_verbs_open(NULL, out);
+}
+
 /* The fault layer with no rules must change nothing. */
 static int open_fault_over_local(struct pr_fabric **out)
 {
@@ -49,9 +54,10 @@ static int open_fault_over_local(struct pr_fabric **out)
 }
 
 static const struct test_fabric fabrics[] = {
-    {"local", pr_fabric_local_open, file_address, NULL},
-    {"fault-over-local", open_fault_over_local, file_address, NULL},
-    {"verbs", pr_fabric_verbs_open, port_address, why_no_rdma},
+    {"local", pr_fabric_local_open, file_address, NULL, false},
+    {"fault-over-local", open_fault_over_local, file_address, NULL, false},
+    /* Where the tests run, its devices are emulated ones. */
+    {"verbs", open_verbs, port_address, why_no_rdma, true},
 };
 
 const struct test_fabric *test_fabric_find(const char *name)

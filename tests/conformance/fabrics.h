@@ -5,6 +5,7 @@
 
 #include "rdma/fabric.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct test_fabric {
@@ -14,6 +15,7 @@ struct test_fabric {
     void (*address)(char *out, size_t size, const char *folder, unsigned n);
     /* Why it cannot be tested here; NULL (or no function): it can. */
     const char *(*missing)(void);
+    bool slow; /* what repeats a step many times repeats it less often */
 };
 
 const struct test_fabric *test_fabric_find(const char *name);

@@ -52,6 +52,11 @@ uint64_t harness_random(void)
     return random_state * UINT64_C(2685821657736338717);
 }
 
+unsigned harness_times(unsigned often)
+{
+    return chosen->slow && !getenv("PAGERAIL_SOAK") ? (often + 4) / 5 : often;
+}
+
 struct acceptance {
     struct pr_listener *listener;
     struct pr_lane *lane;
@@ -207,7 +212,7 @@ int harness_main(int argc, char **argv, const char *group, const struct CMUnitTe
     }
     const char *missing = chosen->missing ? chosen->missing() : NULL;
     if (missing) {
-        printf("skipped: %s\n", missing);
+        printf("skip: %s\n", missing);
         return 77;
     }
     if (!mkdtemp(folder)) {

@@ -292,9 +292,9 @@ static void cycles_leave_no_descriptor(void **state)
     struct request request = {0};
     exchange(&ends, NULL, 0, &request);
     unsigned before = count_fds();
-    for (unsigned i = 0; i < 200; i++)
+    for (unsigned i = 0; i < harness_times(200); i++)
         exchange(&ends, "abc", 3, &request);
-    for (unsigned i = 0; i < 50; i++) {
+    for (unsigned i = 0; i < harness_times(50); i++) {
         struct connecting c;
         struct pr_lane *to;
         struct request refused = {.verdict = -EPERM};
@@ -315,7 +315,7 @@ static void fabrics_leave_no_descriptor(void **state)
     ends_open(&ends); /* a library below may open something once for good */
     ends_close(&ends);
     unsigned before = count_fds();
-    for (unsigned i = 0; i < 20; i++) {
+    for (unsigned i = 0; i < harness_times(20); i++) {
         ends_open(&ends);
         ends_close(&ends);
     }

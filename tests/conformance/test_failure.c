@@ -160,7 +160,7 @@ static void two_lanes_in_two_threads(void **state)
                                      .remote = &remote,
                                      .offset = i * MIB,
                                      .len = MIB,
-                                     .rounds = 200};
+                                     .rounds = harness_times(200)};
     }
     for (unsigned i = 0; i < 2; i++)
         assert_ok(pr_thread_spawn(&threads[i], "writer", writer_main, &writers[i]));
@@ -182,7 +182,7 @@ static void two_lanes_in_two_threads(void **state)
 static void closing_under_a_writer(void **state)
 {
     (void)state;
-    for (unsigned round = 0; round < 25; round++) {
+    for (unsigned round = 0; round < harness_times(25); round++) {
         struct ends ends;
         struct window local, remote;
         struct pr_thread *thread;

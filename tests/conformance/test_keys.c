@@ -243,7 +243,7 @@ static void many_windows(void **state)
     qsort(rkeys, WINDOWS, sizeof(*rkeys), compare_rkeys);
     for (unsigned i = 1; i < WINDOWS; i++)
         assert_true(rkeys[i] != rkeys[i - 1]);
-    for (unsigned i = 0; i < 300; i++) {
+    for (unsigned i = 0; i < harness_times(300); i++) {
         unsigned w = (unsigned)(harness_random() % WINDOWS);
         struct pr_rma rma = window_rma(&scene.local, &scene.remote, 0, BYTES, w);
         rma.key = &mrs[w]->key;
@@ -320,7 +320,7 @@ static void hammer_main(void *opaque)
 static void nothing_lands_after_dereg(void **state)
 {
     (void)state;
-    for (unsigned round = 0; round < 25; round++) {
+    for (unsigned round = 0; round < harness_times(25); round++) {
         struct scene scene;
         struct pr_thread *thread;
         scene_open(&scene, ALL);
@@ -378,7 +378,7 @@ static void registrar_main(void *opaque)
 {
     struct registrar *r = opaque;
     struct pr_mr *kept[8] = {0};
-    for (unsigned i = 0; i < 2000 && !r->err; i++) {
+    for (unsigned i = 0; i < harness_times(2000) && !r->err; i++) {
         pr_fabric_dereg(kept[i % 8]);
         kept[i % 8] = NULL;
         r->err = pr_fabric_reg(r->fabric, r->bytes + i % 16 * 256, 256, ALL, &kept[i % 8]);
@@ -400,7 +400,7 @@ static void any_thread_may_register(void **state)
                                            .bytes = scene.remote.bytes + i * 65536};
         assert_ok(pr_thread_spawn(&threads[i], "register", registrar_main, &registrars[i]));
     }
-    for (unsigned i = 0; i < 500; i++) {
+    for (unsigned i = 0; i < harness_times(500); i++) {
         struct pr_rma rma = window_rma(&scene.local, &scene.remote, 0, 4096, i);
         assert_ok(pr_lane_post_write(scene.ends.from, &rma));
         assert_ok(pr_lane_flush(scene.ends.from));

@@ -83,7 +83,7 @@ static void held_buffers_stay_intact(void **state)
         expected[i] = i;
         held[i] = lane_expect(ends.to, PR_OP_RECV).bytes;
     }
-    for (unsigned round = 0; round < 2000; round++, sent++) {
+    for (unsigned round = 0; round < harness_times(2000); round++, sent++) {
         uint32_t victim = (uint32_t)(harness_random() % depth);
         assert_int_equal(*held[victim], expected[victim]);
         pr_lane_recv_done(ends.to, held[victim]);
@@ -115,8 +115,6 @@ static void arm_says_what_is_there(void **state)
     lane_expect(ends.from, PR_OP_SEND);
     ends_close(&ends);
 }
-
-#define ROUND_TRIPS 10000
 
 /* Answers every message until it has seen enough. */
 struct echo {
@@ -162,11 +160,12 @@ static void no_wake_up_is_lost(void **state)
     (void)state;
     struct ends ends;
     struct pr_thread *thread;
+    const uint32_t trips = harness_times(10000);
     ends_open(&ends);
-    struct echo echo = {.lane = ends.to, .left = ROUND_TRIPS};
+    struct echo echo = {.lane = ends.to, .left = trips};
     assert_ok(pr_thread_spawn(&thread, "echo", echo_main, &echo));
     int err = 0;
-    for (uint32_t i = 0; i < ROUND_TRIPS && !err; i++) {
+    for (uint32_t i = 0; i < trips && !err; i++) {
         struct pr_completion c = {0};
         err = pr_lane_post_send(ends.from, &i, sizeof(i), 0, true);
         if (!err)

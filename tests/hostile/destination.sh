@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # destination.sh PAGERAIL PEER: `pagerail guest --listen` among strangers, and before a hostile
 # source.
+# shellcheck disable=SC2119
 size=64M
-# shellcheck source=tests/e2e/lib.sh disable=SC2119
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/../e2e/lib.sh"
 peer=$2
 

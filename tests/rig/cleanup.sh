@@ -4,7 +4,7 @@
 # shellcheck source=tests/rig/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-small=(--cpus 1 --memory 400M)
+small=(--hosts 1 --cpus 1 --memory 400M)
 lab_pid=
 
 # In the background, as a process of its own that can be killed.

@@ -14,7 +14,7 @@ refuses() {
 refuses 'a COMMAND is needed' --hosts 2
 refuses "'0' is no number" --hosts 0 -- true
 refuses '--hosts is at most 8' --hosts 9 -- true
-refuses 'add --hosts 2' --rate 100 -- true
+refuses 'one host has none' --hosts 1 --rate 100 -- true
 refuses 'cannot be spread evenly' --numa 2 --cpus 3 -- true
 refuses 'is no size' --memory much -- true
 refuses '--shell needs a terminal' --shell </dev/null
@@ -28,7 +28,7 @@ instead_of() {
 }
 
 instead_of qemu-system-x86_64 'echo no such machine >&2; exit 1'
-PATH=$box/bin:$PATH refuses 'no such machine' -- true
+PATH=$box/bin:$PATH refuses 'no such machine' --hosts 1 -- true
 says err 'host0 is lost: its QEMU ended'
 rm "$box/bin/qemu-system-x86_64"
 

@@ -51,6 +51,17 @@ listens() {
     [[ $(rig-on -n "$1" rdma resource show cm_id) == *LISTEN* ]]
 }
 
+# nothing_held HOST: no process there has an RDMA object open; the kernel has one queue pair of its
+# own on each device.
+nothing_held() {
+    soon "the end of all RDMA objects on $1" holds_nothing "$1" ||
+        rig-on -n "$1" rdma resource show qp
+}
+
+holds_nothing() {
+    ! grep -qv ': pd 1 cq 1 qp 1 cm_id 0 mr 0 ctx 0 srq 0 *$' <<<"$(rig-on -n "$1" rdma resource show)"
+}
+
 if [ "${1:-}" = inside ]; then
     shift
     return 0

@@ -19,6 +19,6 @@ inside() {
 
 [ -n "${rig:-}" ] || inside "$@"
 
-lab_inside --numa 2 --nics 2 --cpus 4 --memory 700M --
+lab_inside --hosts 1 --numa 2 --nics 2 --cpus 4 --memory 700M --
 nothing_left
 finish

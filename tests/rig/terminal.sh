@@ -16,7 +16,7 @@ inside() {
 [ -n "${rig:-}" ] || inside "$@"
 
 mkdir "$box/results"
-TMPDIR=$box/tmp script -qefc "stty rows 33 columns 77; exec '$rig' run --quiet --cpus 1 \
+TMPDIR=$box/tmp script -qefc "stty rows 33 columns 77; exec '$rig' run --quiet --hosts 1 --cpus 1 \
     --out '$box/results' --shell -- bash '$self' inside" "$box/out" >/dev/null 2>&1 &
 soon 'output before the end' grep -q '33 77' "$box/out" || true
 says out /dev/pts/

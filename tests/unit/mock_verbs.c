@@ -15,7 +15,7 @@
 struct mock_verbs mock;
 
 static struct ibv_device devices[MOCK_DEVICES];
-static struct ibv_context contexts[MOCK_DEVICES];
+static struct verbs_context extended[MOCK_DEVICES];
 
 static bool fails(void)
 {
@@ -241,7 +241,7 @@ void mock_verbs_request(const void *data, uint8_t len)
     if (len)
         memcpy(padded, data, len);
     newest = make_id(listening->id.channel);
-    newest->id.verbs = &contexts[mock.route_device];
+    newest->id.verbs = &extended[mock.route_device].context;
     newest->id.port_num = 1;
     push_event(listening, newest, RDMA_CM_EVENT_CONNECT_REQUEST, 0, padded, sizeof(padded));
 }
@@ -264,7 +264,7 @@ int rdma_resolve_addr(struct rdma_cm_id *id, struct sockaddr *from, struct socka
     assert_true(timeout_ms > 0);
     if (fails())
         return -1;
-    id->verbs = &contexts[mock.route_device];
+    id->verbs = &extended[mock.route_device].context;
     id->port_num = 1;
     push_answer(id, &mock.address);
     return 0;
@@ -281,11 +281,15 @@ int rdma_resolve_route(struct rdma_cm_id *id, int timeout_ms)
 
 int rdma_set_option(struct rdma_cm_id *id, int level, int name, void *value, size_t len)
 {
-    (void)id;
     assert_int_equal(len, 1);
-    assert_int_equal(*(uint8_t *)value, mock.device_attr.vendor_id == 0xffffff ? 19 : 16);
     assert_int_equal(level, RDMA_OPTION_ID);
+    if (name == RDMA_OPTION_ID_TOS) {
+        assert_int_equal(((struct mock_id *)id)->unacked, 0); /* nothing is resolved yet */
+        mock.traffic_class = *(uint8_t *)value;
+        return fails() ? -1 : 0;
+    }
     assert_int_equal(name, RDMA_OPTION_ID_ACK_TIMEOUT);
+    assert_int_equal(*(uint8_t *)value, mock.device_attr.vendor_id == 0xffffff ? 19 : 16);
     return fails() ? -1 : 0;
 }
 
@@ -615,7 +619,7 @@ struct ibv_context **rdma_get_devices(int *count)
         return NULL;
     struct ibv_context **list = make((MOCK_DEVICES + 1) * sizeof(struct ibv_context *));
     for (int i = 0; i < mock.devices; i++)
-        list[i] = &contexts[i];
+        list[i] = &extended[i].context;
     *count = mock.devices;
     return list;
 }
@@ -638,6 +642,17 @@ int ibv_query_device(struct ibv_context *context, struct ibv_device_attr *out)
     return fails() ? mock.fail_errno : 0;
 }
 
+static int query_device_ex(struct ibv_context *context,
+                           const struct ibv_query_device_ex_input *input,
+                           struct ibv_device_attr_ex *out, size_t size)
+{
+    (void)context;
+    assert_null(input);
+    assert_int_equal(size, sizeof(*out));
+    *out = (struct ibv_device_attr_ex){.orig_attr = mock.device_attr, .odp_caps = mock.odp_caps};
+    return fails() ? mock.fail_errno : 0;
+}
+
 int ibv_query_port(struct ibv_context *context, uint8_t port, struct _compat_ibv_port_attr *out)
 {
     (void)context;
@@ -653,7 +668,7 @@ void mock_verbs_device_event(enum ibv_event_type type)
 {
     assert_true(device_event_count < COUNT_OF(device_events));
     device_events[device_event_count++] = type;
-    ring_fd(contexts[mock.route_device].async_fd);
+    ring_fd(extended[mock.route_device].context.async_fd);
 }
 
 int ibv_get_async_event(struct ibv_context *context, struct ibv_async_event *out)
@@ -712,11 +727,15 @@ void mock_verbs_start(void)
     mock.connect.len = 196; /* padded, as InfiniBand's connection manager does */
     wc_count = device_event_count = 0;
     for (int i = 0; i < MOCK_DEVICES; i++) {
-        contexts[i] = (struct ibv_context){.device = &devices[i], .async_fd = make_fd()};
-        contexts[i].ops.poll_cq = poll_cq;
-        contexts[i].ops.req_notify_cq = req_notify_cq;
-        contexts[i].ops.post_send = post_send;
-        contexts[i].ops.post_recv = post_recv;
+        extended[i] =
+            (struct verbs_context){.query_device_ex = query_device_ex, .sz = sizeof(extended[i])};
+        struct ibv_context *context = &extended[i].context;
+        *context = (struct ibv_context){
+            .device = &devices[i], .async_fd = make_fd(), .abi_compat = __VERBS_ABI_IS_EXTENDED};
+        context->ops.poll_cq = poll_cq;
+        context->ops.req_notify_cq = req_notify_cq;
+        context->ops.post_send = post_send;
+        context->ops.post_recv = post_recv;
     }
 }
 
@@ -725,5 +744,5 @@ void mock_verbs_finish(void)
     assert_int_equal(mock.live, 0);
     assert_null(events);
     for (int i = 0; i < MOCK_DEVICES; i++)
-        close(contexts[i].async_fd);
+        close(extended[i].context.async_fd);
 }

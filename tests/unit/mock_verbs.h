@@ -41,6 +41,7 @@ struct mock_verbs {
     int post_errno;      /* ibv_post_send fails */
     struct ibv_device_attr device_attr;
     struct ibv_port_attr port_attr;
+    struct ibv_odp_caps odp_caps;
     struct mock_answer address, route, connect, accept;
 
     /* Read by the test. */
@@ -55,7 +56,8 @@ struct mock_verbs {
     uint8_t reject_data[256]; /* of the last reject */
     uint8_t reject_len;
     unsigned rejects;
-    int reg_access; /* of the last registration */
+    int reg_access;        /* of the last registration */
+    uint8_t traffic_class; /* that was set last; 0 none */
 };
 extern struct mock_verbs mock;
 

@@ -68,10 +68,12 @@ static struct json_object *parsed(const struct pr_outcome *o)
 static void test_every_promised_key_is_there(void **state)
 {
     (void)state;
-    static const char *const keys[] = {
-        "schema",       "outcome",           "error",        "fabric",     "verified",   "total_ms",
-        "downtime_ms",  "downtime_guest_ms", "bytes_sent",   "pages_sent", "zero_pages", "rounds",
-        "cpu_s_source", "cpu_s_destination", "first_byte_ms"};
+    static const char *const keys[] = {"schema",       "outcome",           "error",
+                                       "fabric",       "verified",          "total_ms",
+                                       "downtime_ms",  "downtime_guest_ms", "bytes_sent",
+                                       "pages_sent",   "zero_pages",        "rounds",
+                                       "cpu_s_source", "cpu_s_destination", "beside_downtime_ms",
+                                       "first_byte_ms"};
     static const char *const round_keys[] = {"bytes",
                                              "pages",
                                              "zero_pages",
@@ -160,6 +162,22 @@ static void test_the_destination_tells_the_source(void **state)
     assert_true(o.downtime_guest_ms == 12.345);
     assert_true(o.destination.cpu_s == 0.5 && o.destination.wrong_pages == 1);
     assert_true(o.bytes_sent == 1000 && o.source.cpu_s == 1.5);
+    pr_outcome_free(&o);
+}
+
+/* Where the clocks are two, each side knows a part of what the guest noticed. */
+static void test_a_downtime_of_two_clocks(void **state)
+{
+    (void)state;
+    struct pr_outcome sent, o = full_source();
+    pr_outcome_init(&sent, &destination_options);
+    sent.beside_downtime_ms = 1.5;
+    o.downtime_ms = 40;
+    char *text = pr_outcome_text(&sent, false);
+    assert_int_equal(pr_outcome_merge(&o, PR_GUEST_DESTINATION, text, strlen(text)), 0);
+    free(text);
+    assert_true(isnan(sent.downtime_guest_ms));
+    assert_true(o.downtime_guest_ms == 41.5);
     pr_outcome_free(&o);
 }
 
@@ -287,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_known_is_null),
         cmocka_unit_test(test_the_source_tells_the_destination),
         cmocka_unit_test(test_the_destination_tells_the_source),
+        cmocka_unit_test(test_a_downtime_of_two_clocks),
         cmocka_unit_test(test_no_json_changes_nothing),
         cmocka_unit_test(test_wrong_types_stay_unknown),
         cmocka_unit_test(test_sentences_are_printable_and_cut),

@@ -25,7 +25,7 @@ static void nothing_given_means_defaults(void **state)
         assert_int_equal(out[i].pin_budget_bytes, 0);
         assert_int_equal(out[i].registration_threads, 2);
         assert_int_equal(out[i].lanes, 0);
-        assert_int_equal(out[i].window_bytes, 64 * MIB);
+        assert_int_equal(out[i].window_bytes, 0);
         assert_int_equal(out[i].downtime_budget_ms, 500);
         assert_int_equal(out[i].max_rounds, 60);
         assert_int_equal(out[i].max_throttle_percent, 90);
@@ -85,59 +85,58 @@ static void ranges_of_every_option(void **state)
     }
 }
 
-static void windows_are_powers_of_two_that_fit_the_budget(void **state)
+#define GIB (1024 * MIB)
+
+static void windows_by_options_pages_and_fabric(void **state)
 {
     (void)state;
     static const struct {
-        uint64_t window, budget, wanted; /* 0 = refused */
+        uint64_t window, budget, page, max, wanted; /* 0 = refused */
     } rows[] = {
-        {64 * KIB, 0, 64 * KIB},
-        {UINT64_C(1) << 40, 0, UINT64_C(1) << 40},
-        {UINT64_C(1) << 41, 0, 0},
-        {32 * KIB, 0, 0},
-        {96 * KIB, 0, 0},
-        {1, 0, 0},
-        {UINT64_MAX, 0, 0},
+        {64 * KIB, 0, 4 * KIB, UINT64_MAX, 64 * KIB},
+        {1024 * GIB, 0, 4 * KIB, UINT64_MAX, 1024 * GIB},
+        {2048 * GIB, 0, 4 * KIB, UINT64_MAX, 0},
+        {32 * KIB, 0, 4 * KIB, UINT64_MAX, 0},
+        {96 * KIB, 0, 4 * KIB, UINT64_MAX, 0},
+        {1, 0, 4 * KIB, UINT64_MAX, 0},
+        {UINT64_MAX, 0, 4 * KIB, UINT64_MAX, 0},
+        /* by pages */
+        {0, 0, 4 * KIB, UINT64_MAX, 64 * MIB},
+        {0, 0, 64 * KIB, UINT64_MAX, 64 * MIB},
+        {0, 0, 2 * MIB, UINT64_MAX, 256 * MIB},
+        {0, 0, GIB, UINT64_MAX, GIB},
+        {128 * KIB, 0, 2 * MIB, UINT64_MAX, 128 * KIB}, /* as told */
         /* four windows at least fit the budget */
-        {0, 256 * MIB, 64 * MIB},
-        {0, 256 * MIB - 1, 32 * MIB},
-        {0, 4 * MIB, 1 * MIB},
-        {0, 256 * KIB, 64 * KIB},
-        {0, 256 * KIB - 1, 0},
-        {0, 1, 0},
-        {128 * KIB, UINT64_MAX, 128 * KIB},
-        {1 * MIB, 2 * MIB, 512 * KIB},
+        {0, 256 * MIB, 4 * KIB, UINT64_MAX, 64 * MIB},
+        {0, 256 * MIB - 1, 4 * KIB, UINT64_MAX, 32 * MIB},
+        {0, 4 * MIB, 4 * KIB, UINT64_MAX, 1 * MIB},
+        {0, 256 * KIB, 4 * KIB, UINT64_MAX, 64 * KIB},
+        {0, 256 * KIB - 1, 4 * KIB, UINT64_MAX, 0},
+        {0, 1, 4 * KIB, UINT64_MAX, 0},
+        {128 * KIB, UINT64_MAX, 4 * KIB, UINT64_MAX, 128 * KIB},
+        {1 * MIB, 2 * MIB, 4 * KIB, UINT64_MAX, 512 * KIB},
+        {0, 8 * MIB, 2 * MIB, UINT64_MAX, 2 * MIB},
+        {0, 8 * MIB - 1, 2 * MIB, UINT64_MAX, 0}, /* a part of a page pins all of it */
+        {0, 4 * GIB, GIB, UINT64_MAX, GIB},
+        {0, 4 * GIB - 1, GIB, UINT64_MAX, 0},
+        /* the fabric */
+        {0, 0, 4 * KIB, 64 * MIB, 64 * MIB},
+        {0, 0, 4 * KIB, 64 * MIB - 1, 32 * MIB},
+        {0, 0, 4 * KIB, 100 * KIB, 64 * KIB},
+        {0, 0, 4 * KIB, 64 * KIB, 64 * KIB},
+        {0, 0, 4 * KIB, 64 * KIB - 1, 0},
+        {0, 0, 4 * KIB, 0, 0},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct pagerail_options given = PAGERAIL_OPTIONS_INIT, out;
+        struct pagerail_options given = PAGERAIL_OPTIONS_INIT, resolved;
         given.window_bytes = rows[i].window;
         given.pin_budget_bytes = rows[i].budget;
-        int err = pr_options_resolve(&given, &out);
-        assert_int_equal(err, rows[i].wanted ? 0 : -EINVAL);
+        uint64_t window = 0;
+        int err = pr_options_resolve(&given, &resolved);
         if (!err)
-            assert_int_equal(out.window_bytes, rows[i].wanted);
-    }
-}
-
-static void windows_fit_the_fabric(void **state)
-{
-    (void)state;
-    static const struct {
-        uint64_t wanted, max, fits; /* 0 = refused */
-    } rows[] = {
-        {64 * MIB, UINT64_MAX, 64 * MIB},
-        {64 * MIB, 64 * MIB, 64 * MIB},
-        {64 * MIB, 64 * MIB - 1, 32 * MIB},
-        {64 * MIB, 100 * KIB, 64 * KIB},
-        {64 * MIB, 64 * KIB, 64 * KIB},
-        {64 * MIB, 64 * KIB - 1, 0},
-        {64 * MIB, 0, 0},
-    };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        uint64_t fits = 0;
-        int err = pr_options_fit_window(rows[i].wanted, rows[i].max, &fits);
-        assert_int_equal(err, rows[i].fits ? 0 : -EINVAL);
-        assert_int_equal(fits, rows[i].fits);
+            err = pr_options_window(&resolved, rows[i].page, rows[i].max, &window);
+        if (err != (rows[i].wanted ? 0 : -EINVAL) || window != rows[i].wanted)
+            fail_msg("row %zu: %d, %llu", i, err, (unsigned long long)window);
     }
 }
 
@@ -178,8 +177,7 @@ int main(void)
         cmocka_unit_test(nothing_given_means_defaults),
         cmocka_unit_test(what_was_resolved_resolves_to_itself),
         cmocka_unit_test(ranges_of_every_option),
-        cmocka_unit_test(windows_are_powers_of_two_that_fit_the_budget),
-        cmocka_unit_test(windows_fit_the_fabric),
+        cmocka_unit_test(windows_by_options_pages_and_fabric),
         cmocka_unit_test(sizes_of_other_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

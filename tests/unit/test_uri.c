@@ -8,6 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
+static const struct pagerail_options defaults = PAGERAIL_OPTIONS_INIT;
+static struct pr_uri_target target;
+
 static struct pr_fabric fake = {.name = "fake"};
 
 static int open_fake(void *opaque, struct pr_fabric **out)
@@ -22,12 +25,12 @@ static int open_fake(void *opaque, struct pr_fabric **out)
 static void the_local_fabric_is_known(void **state)
 {
     (void)state;
-    struct pr_fabric *fabric;
-    const char *uri = "local:/some/path:with.colon", *address;
-    assert_int_equal(pr_uri_open(uri, &fabric, &address), 0);
-    assert_string_equal(fabric->name, "local");
-    assert_ptr_equal(address, uri + 6);
-    pr_fabric_close(fabric);
+    const char *uri = "local:/some/path:with.colon";
+    assert_int_equal(pr_uri_open(uri, &defaults, &target), 0);
+    assert_string_equal(target.fabric->name, "local");
+    assert_ptr_equal(target.address, uri + 6);
+    assert_string_equal(target.route, "");
+    pr_fabric_close(target.fabric);
 }
 
 static void what_is_no_uri_is_refused(void **state)
@@ -48,11 +51,7 @@ static void what_is_no_uri_is_refused(void **state)
          "'a-very-long-scheme-that-nobody-w:'"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct pr_fabric *fabric = NULL;
-        const char *address = NULL;
-        assert_int_equal(pr_uri_open(rows[i].uri, &fabric, &address), -EINVAL);
-        assert_null(fabric);
-        assert_null(address);
+        assert_int_equal(pr_uri_open(rows[i].uri, &defaults, &target), -EINVAL);
         if (!strstr(pr_error_message(), rows[i].words))
             fail_msg("row %zu: %s", i, pr_error_message());
         assert_non_null(strstr(pr_error_message(), "local:/path/to.sock")); /* says what to write */
@@ -62,28 +61,47 @@ static void what_is_no_uri_is_refused(void **state)
 static void a_scheme_may_be_added_and_replaced(void **state)
 {
     (void)state;
-    struct pr_fabric *fabric = NULL;
-    const char *address = NULL;
     int err = 0;
     pr_uri_override("fake", open_fake, &err);
-    assert_int_equal(pr_uri_open("fake:x", &fabric, &address), 0);
-    assert_ptr_equal(fabric, &fake);
-    assert_string_equal(address, "x");
+    assert_int_equal(pr_uri_open("fake:x", &defaults, &target), 0);
+    assert_ptr_equal(target.fabric, &fake);
+    assert_string_equal(target.address, "x");
     pr_uri_override("local", open_fake, &err);
-    assert_int_equal(pr_uri_open("local:/x", &fabric, &address), 0);
-    assert_ptr_equal(fabric, &fake);
-    assert_int_equal(pr_uri_open("fake:x", &fabric, &address), -EINVAL); /* one at a time */
+    assert_int_equal(pr_uri_open("local:/x", &defaults, &target), 0);
+    assert_ptr_equal(target.fabric, &fake);
+    assert_int_equal(pr_uri_open("fake:x", &defaults, &target), -EINVAL); /* one at a time */
 
     err = -ENODEV;
-    address = NULL;
-    assert_int_equal(pr_uri_open("local:/x", &fabric, &address), -ENODEV);
+    assert_int_equal(pr_uri_open("local:/x", &defaults, &target), -ENODEV);
     assert_string_equal(pr_error_message(), "no fake today");
-    assert_null(address);
 
     pr_uri_override("local", NULL, NULL);
-    assert_int_equal(pr_uri_open("local:/x", &fabric, &address), 0);
-    assert_string_equal(fabric->name, "local");
-    pr_fabric_close(fabric);
+    assert_int_equal(pr_uri_open("local:/x", &defaults, &target), 0);
+    assert_string_equal(target.fabric->name, "local");
+    pr_fabric_close(target.fabric);
+}
+
+static void rdma_goes_where_the_options_and_the_host_say(void **state)
+{
+    (void)state;
+    struct pagerail_options local = PAGERAIL_OPTIONS_INIT;
+    local.fabric = PAGERAIL_FABRIC_LOCAL;
+    /* A loopback address has no RDMA device, whatever there is. */
+    assert_int_equal(pr_uri_open("rdma:127.0.0.1:4444", &defaults, &target), 0);
+    assert_string_equal(target.fabric->name, "local");
+    assert_ptr_equal(target.address, target.text);
+    assert_non_null(strstr(target.text, "/port-4444.sock"));
+    assert_non_null(strstr(target.route, "no RDMA device has a loopback address"));
+    pr_fabric_close(target.fabric);
+
+    assert_int_equal(pr_uri_open("rdma:[::]:4445", &local, &target), 0);
+    assert_non_null(strstr(target.text, "/port-4445.sock"));
+    pr_fabric_close(target.fabric);
+
+    assert_int_equal(pr_uri_open("rdma:192.0.2.1:4444", &local, &target), -EINVAL);
+    assert_non_null(strstr(pr_error_message(), "does not leave this machine"));
+    assert_int_equal(pr_uri_open("rdma:host", &local, &target), -EINVAL);
+    assert_int_equal(pr_uri_open("rdma:127.0.0.1:0", &defaults, &target), -EINVAL);
 }
 
 int main(void)
@@ -92,6 +110,7 @@ int main(void)
         cmocka_unit_test(the_local_fabric_is_known),
         cmocka_unit_test(what_is_no_uri_is_refused),
         cmocka_unit_test(a_scheme_may_be_added_and_replaced),
+        cmocka_unit_test(rdma_goes_where_the_options_and_the_host_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,7 +30,7 @@ static int finish(void **state)
 static struct pr_fabric *open_fabric(void)
 {
     struct pr_fabric *fabric = NULL;
-    if (pr_fabric_verbs_open(&fabric))
+    if (pr_fabric_verbs_open(NULL, &fabric))
         fail_msg("open: %s", pr_error_message());
     return fabric;
 }
@@ -53,7 +53,7 @@ static void says(const char *text)
 static int scene_open(void)
 {
     struct pr_fabric *fabric;
-    int err = pr_fabric_verbs_open(&fabric);
+    int err = pr_fabric_verbs_open(NULL, &fabric);
     if (!err)
         pr_fabric_close(fabric);
     return err;
@@ -116,7 +116,7 @@ static int scene_accept(void)
     struct pr_lane *lane = NULL;
     uint8_t greeting[PR_VERBS_MAX_GREETING];
     assert_int_equal(pr_fabric_listen(fabric, ADDRESS, &listener), 0);
-    mock_verbs_request(greeting, pr_verbs_greeting_encode(PR_VERBS_REQUEST, "hi", 2, greeting));
+    mock_verbs_request(greeting, pr_verbs_greeting_encode(PR_VERBS_REQUEST, 0, "hi", 2, greeting));
     mock.calls = 0;
     int err = pr_listener_accept(listener, PATIENCE_MS, NULL, NULL, NULL, &lane);
     assert_true(err || lane);
@@ -139,10 +139,11 @@ static const struct scene scenes[] = {
     {"open with two devices", scene_open_two_devices, 0},
     {"reg", scene_reg, 0},
     {"listen", scene_listen, 0},
-    /* the time-out option of old kernels; inline data, without which a queue pair is made too */
-    {"connect", scene_connect, 2},
-    {"connect chooses the device", scene_connect_chooses_device, 2},
-    {"accept", scene_accept, 2},
+    /* the time-out option of old kernels; the port's MTU, which need not be told; inline data,
+     * without which a queue pair is made too */
+    {"connect", scene_connect, 3},
+    {"connect chooses the device", scene_connect_chooses_device, 3},
+    {"accept", scene_accept, 3},
 };
 
 /* Plays with the n-th call failing, in each of the n there are. The scenario itself may make calls
@@ -189,7 +190,7 @@ static void no_device(void **state)
     (void)state;
     struct pr_fabric *fabric;
     mock.devices = 0;
-    assert_int_equal(pr_fabric_verbs_open(&fabric), -ENODEV);
+    assert_int_equal(pr_fabric_verbs_open(NULL, &fabric), -ENODEV);
     says("pagerail devices");
 }
 
@@ -198,7 +199,7 @@ static void a_poor_device_is_named(void **state)
     (void)state;
     struct pr_fabric *fabric;
     mock.device_attr.max_qp_wr = 3;
-    assert_int_equal(pr_fabric_verbs_open(&fabric), -EOPNOTSUPP);
+    assert_int_equal(pr_fabric_verbs_open(NULL, &fabric), -EOPNOTSUPP);
     says("mock0");
 }
 
@@ -255,6 +256,8 @@ static void a_device_that_came_later_is_not_used(void **state)
 
 /* ---- registrations ---- */
 
+#define WRITABLE (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_RELAXED_ORDERING)
+
 static void access_is_mapped(void **state)
 {
     (void)state;
@@ -265,9 +268,8 @@ static void access_is_mapped(void **state)
         {PR_ACCESS_LOCAL_READ, 0},
         {PR_ACCESS_LOCAL_WRITE, IBV_ACCESS_LOCAL_WRITE},
         {PR_ACCESS_REMOTE_READ, IBV_ACCESS_REMOTE_READ},
-        {PR_ACCESS_REMOTE_WRITE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE},
-        {PR_ACCESS_REMOTE_WRITE | PR_ACCESS_REMOTE_READ,
-         IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ},
+        {PR_ACCESS_REMOTE_WRITE, WRITABLE},
+        {PR_ACCESS_REMOTE_WRITE | PR_ACCESS_REMOTE_READ, WRITABLE | IBV_ACCESS_REMOTE_READ},
     };
     struct pr_fabric *fabric = open_fabric();
     char bytes[100];
@@ -281,6 +283,32 @@ static void access_is_mapped(void **state)
         pr_fabric_dereg(mr);
     }
     pr_fabric_close(fabric);
+}
+
+/* The access of a window when on-demand paging was asked for. */
+static int access_on_demand(uint64_t general, uint32_t rc)
+{
+    struct pr_verbs_settings settings = {.on_demand = true};
+    struct pr_fabric *fabric;
+    struct pr_mr *mr;
+    char byte;
+    mock.odp_caps.general_caps = general;
+    mock.odp_caps.per_transport_caps.rc_odp_caps = rc;
+    assert_int_equal(pr_fabric_verbs_open(&settings, &fabric), 0);
+    assert_int_equal(pr_fabric_reg(fabric, &byte, 1, PR_ACCESS_LOCAL_READ, &mr), 0);
+    pr_fabric_dereg(mr);
+    pr_fabric_close(fabric);
+    return mock.reg_access;
+}
+
+static void pages_come_on_demand_where_the_device_can(void **state)
+{
+    (void)state;
+    uint32_t writes = IBV_ODP_SUPPORT_WRITE | IBV_ODP_SUPPORT_SEND;
+    assert_int_equal(access_on_demand(IBV_ODP_SUPPORT, writes), IBV_ACCESS_ON_DEMAND);
+    assert_int_equal(access_on_demand(IBV_ODP_SUPPORT, IBV_ODP_SUPPORT_SEND), 0);
+    assert_int_equal(access_on_demand(IBV_ODP_SUPPORT_IMPLICIT, writes), 0);
+    assert_int_equal(access_on_demand(0, 0), 0);
 }
 
 static void bad_windows_do_not_reach_the_device(void **state)
@@ -431,7 +459,7 @@ static void a_refusal_brings_its_sentence(void **state)
     struct pr_fabric *fabric = open_fabric();
     struct pr_lane *lane;
     mock.connect = (struct mock_answer){.type = RDMA_CM_EVENT_REJECTED, .status = 28, .len = 148};
-    pr_verbs_greeting_encode(PR_VERBS_REFUSAL, sentence, strlen(sentence), mock.connect.data);
+    pr_verbs_greeting_encode(PR_VERBS_REFUSAL, 0, sentence, strlen(sentence), mock.connect.data);
     assert_int_equal(connect_to(fabric, &lane), -ECONNREFUSED);
     says("refused: no room? for you");
     pr_fabric_close(fabric);
@@ -545,7 +573,7 @@ static void knock(const char *text)
 {
     uint8_t greeting[PR_VERBS_MAX_GREETING];
     mock_verbs_request(greeting,
-                       pr_verbs_greeting_encode(PR_VERBS_REQUEST, text, strlen(text), greeting));
+                       pr_verbs_greeting_encode(PR_VERBS_REQUEST, 0, text, strlen(text), greeting));
 }
 
 static int stage_accept(struct stage *stage, struct pr_lane **out)
@@ -571,6 +599,71 @@ static void accepting_asks_and_greets(void **state)
     assert_int_equal(pr_lane_post_send(lane, "x", 1, 0, true), 0);
     pr_lane_close(lane);
     pr_fabric_close(stage.fabric);
+}
+
+static void knock_with_mtu(uint8_t mtu)
+{
+    uint8_t greeting[PR_VERBS_MAX_GREETING];
+    mock_verbs_request(greeting, pr_verbs_greeting_encode(PR_VERBS_REQUEST, mtu, "", 0, greeting));
+}
+
+static void packets_that_the_port_would_drop_are_refused(void **state)
+{
+    (void)state;
+    struct stage stage;
+    struct pr_lane *lane = NULL;
+    const uint8_t *bytes;
+    uint32_t len;
+    stage_open(&stage);
+    mock.port_attr.link_layer = IBV_LINK_LAYER_ETHERNET;
+    mock.port_attr.active_mtu = IBV_MTU_1024;
+    knock_with_mtu(IBV_MTU_4096);
+    assert_int_equal(stage_accept(&stage, &lane), -EMSGSIZE);
+    says("packets of 4096 bytes, this port takes 1024");
+    assert_int_equal(
+        pr_verbs_greeting_decode(mock.reject_data, mock.reject_len, PR_VERBS_REFUSAL, &bytes, &len),
+        0);
+    assert_int_equal(len, strlen(pr_error_message())); /* all of the sentence fits */
+    assert_int_equal(stage.calls, 0);
+    knock_with_mtu(IBV_MTU_1024);
+    assert_int_equal(stage_accept(&stage, &lane), 0);
+    pr_lane_close(lane);
+    mock.port_attr.link_layer = IBV_LINK_LAYER_INFINIBAND; /* its subnet manager knows the path */
+    knock_with_mtu(IBV_MTU_4096);
+    assert_int_equal(stage_accept(&stage, &lane), 0);
+    pr_lane_close(lane);
+    stage_close(&stage);
+}
+
+static void the_request_tells_the_mtu(void **state)
+{
+    (void)state;
+    struct pr_fabric *fabric = open_fabric();
+    struct pr_lane *lane;
+    mock.port_attr.link_layer = IBV_LINK_LAYER_ETHERNET;
+    mock.port_attr.active_mtu = IBV_MTU_2048;
+    assert_int_equal(connect_to(fabric, &lane), 0);
+    assert_int_equal(pr_verbs_greeting_mtu(mock.private_data), IBV_MTU_2048);
+    pr_lane_close(lane);
+    pr_fabric_close(fabric);
+}
+
+static void the_traffic_class_is_set_on_both_ends(void **state)
+{
+    (void)state;
+    struct pr_verbs_settings settings = {.traffic_class = 104};
+    struct pr_fabric *fabric;
+    struct pr_listener *listener;
+    struct pr_lane *lane;
+    assert_int_equal(pr_fabric_verbs_open(&settings, &fabric), 0);
+    assert_int_equal(pr_fabric_listen(fabric, ADDRESS, &listener), 0);
+    assert_int_equal(mock.traffic_class, 104);
+    mock.traffic_class = 0;
+    assert_int_equal(connect_to(fabric, &lane), 0);
+    assert_int_equal(mock.traffic_class, 104);
+    pr_lane_close(lane);
+    pr_listener_close(listener);
+    pr_fabric_close(fabric);
 }
 
 static void a_refusal_travels(void **state)
@@ -651,8 +744,8 @@ static void a_peer_has_left_before_it_is_accepted(void **state)
     struct stage stage;
     struct pr_lane *lane;
     stage_open(&stage);
-    mock.inline_refused = true; /* so that there is no second try */
-    for (int step = 1; step < 10; step++) {
+    mock.inline_refused = true;             /* so that there is no second try */
+    for (int step = 2; step < 11; step++) { /* 1 asks for the port's MTU, which may fail */
         for (unsigned left = 0; left < 2; left++) {
             knock("x");
             mock.peer_left = left;
@@ -708,6 +801,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_first_connection_chooses_among_devices, start, finish),
         cmocka_unit_test_setup_teardown(a_device_that_came_later_is_not_used, start, finish),
         cmocka_unit_test_setup_teardown(access_is_mapped, start, finish),
+        cmocka_unit_test_setup_teardown(pages_come_on_demand_where_the_device_can, start, finish),
         cmocka_unit_test_setup_teardown(bad_windows_do_not_reach_the_device, start, finish),
         cmocka_unit_test_setup_teardown(a_refused_registration_says_what_to_do, start, finish),
         cmocka_unit_test_setup_teardown(connecting_greets, start, finish),
@@ -720,6 +814,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_raised_event_cancels_every_step, start, finish),
         cmocka_unit_test_setup_teardown(listening_explains_itself, start, finish),
         cmocka_unit_test_setup_teardown(accepting_asks_and_greets, start, finish),
+        cmocka_unit_test_setup_teardown(packets_that_the_port_would_drop_are_refused, start,
+                                        finish),
+        cmocka_unit_test_setup_teardown(the_request_tells_the_mtu, start, finish),
+        cmocka_unit_test_setup_teardown(the_traffic_class_is_set_on_both_ends, start, finish),
         cmocka_unit_test_setup_teardown(a_refusal_travels, start, finish),
         cmocka_unit_test_setup_teardown(strangers_are_turned_away, start, finish),
         cmocka_unit_test_setup_teardown(a_peer_leaves_while_it_connects, start, finish),

@@ -17,7 +17,7 @@ static void greetings_survive_padding(void **state)
         const uint8_t *bytes;
         uint32_t got;
         memset(wire, 0, sizeof(wire));
-        assert_int_equal(pr_verbs_greeting_encode(PR_VERBS_REQUEST, sent, len, wire), 8 + len);
+        assert_int_equal(pr_verbs_greeting_encode(PR_VERBS_REQUEST, 0, sent, len, wire), 8 + len);
         assert_int_equal(pr_verbs_greeting_decode(wire, 56, PR_VERBS_REQUEST, &bytes, &got), 0);
         assert_int_equal(got, len);
         assert_memory_equal(bytes, sent, len);
@@ -32,8 +32,8 @@ static void long_sentences_are_cut(void **state)
     const uint8_t *bytes;
     uint32_t len;
     memset(sentence, 'x', sizeof(sentence));
-    assert_int_equal(pr_verbs_greeting_encode(PR_VERBS_REFUSAL, sentence, sizeof(sentence), wire),
-                     148);
+    assert_int_equal(
+        pr_verbs_greeting_encode(PR_VERBS_REFUSAL, 0, sentence, sizeof(sentence), wire), 148);
     assert_int_equal(pr_verbs_greeting_decode(wire, 148, PR_VERBS_REFUSAL, &bytes, &len), 0);
     assert_int_equal(len, PR_VERBS_MAX_SENTENCE);
 }

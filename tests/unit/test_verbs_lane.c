@@ -28,7 +28,7 @@ static int scene_open(void **state)
     (void)state;
     mock_verbs_start();
     scene = (struct scene){.key = {.addr = 0x100000, .len = WINDOW, .rkey = 77}};
-    if (pr_fabric_verbs_open(&scene.fabric) ||
+    if (pr_fabric_verbs_open(NULL, &scene.fabric) ||
         pr_fabric_connect(scene.fabric, "192.0.2.1:4444", NULL, 0, 30000, NULL, &scene.lane) ||
         pr_fabric_reg(scene.fabric, scene.bytes, WINDOW, PR_ACCESS_LOCAL_WRITE, &scene.mr))
         fail_msg("%s", pr_error_message());
@@ -439,6 +439,22 @@ static void device_events(void **state)
     }
 }
 
+static void a_port_that_goes_down_shows_as_state(void **state)
+{
+    (void)state;
+    const struct pr_fabric *fabric = scene.fabric;
+    assert_int_equal(fabric->rail_state, PR_RAIL_UP);
+    mock_verbs_device_event(IBV_EVENT_PORT_ERR);
+    assert_int_equal(pr_lane_arm(scene.lane), 0);
+    assert_int_equal(fabric->rail_state, PR_RAIL_DOWN);
+    mock_verbs_device_event(IBV_EVENT_PORT_ACTIVE);
+    assert_int_equal(pr_lane_arm(scene.lane), 0);
+    assert_int_equal(fabric->rail_state, PR_RAIL_UP);
+    mock_verbs_device_event(IBV_EVENT_DEVICE_FATAL);
+    assert_int_equal(until_failed(), -EIO);
+    assert_int_equal(fabric->rail_state, PR_RAIL_FAILED);
+}
+
 /* Whoever reads a device's event tells the lanes of others too. */
 static void device_events_reach_all_lanes(void **state)
 {
@@ -446,7 +462,7 @@ static void device_events_reach_all_lanes(void **state)
     struct pr_fabric *fabric;
     struct pr_lane *other;
     struct pr_completion c;
-    assert_int_equal(pr_fabric_verbs_open(&fabric), 0);
+    assert_int_equal(pr_fabric_verbs_open(NULL, &fabric), 0);
     assert_int_equal(pr_fabric_connect(fabric, "192.0.2.1:4444", NULL, 0, 30000, NULL, &other), 0);
     mock_verbs_device_event(IBV_EVENT_DEVICE_FATAL);
     assert_int_equal(pr_lane_arm(other), 1);
@@ -577,6 +593,7 @@ int main(void)
         TEST(the_peer_leaves),
         TEST(connection_events),
         TEST(device_events),
+        TEST(a_port_that_goes_down_shows_as_state),
         TEST(device_events_reach_all_lanes),
         TEST(a_transfer_fails),
         TEST(every_status_fails_the_lane),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "rdma/verbs/limits.h"
+#include "rdma/verbs/mtu.h"
 
 #include "base/error.h"
 #include "tests/unit/check.h"

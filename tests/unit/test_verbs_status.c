@@ -45,13 +45,14 @@ static void every_status_has_an_errno_and_advice(void **state)
     /* All of the enum but success, and two beyond. */
     assert_int_equal(COUNT_OF(table), IBV_WC_TM_RNDV_INCOMPLETE + 2);
     for (unsigned i = 0; i < COUNT_OF(table); i++) {
-        assert_int_equal(pr_verbs_status_error(table[i].status, 0xabc), -table[i].err);
+        assert_int_equal(pr_verbs_status_error(table[i].status, 0xabc, "mlx5_3", 2), -table[i].err);
         if (!strstr(pr_error_message(), table[i].says))
             fail_msg("status %d gives: %s", table[i].status, pr_error_message());
         char number[32];
         snprintf(number, sizeof(number), "status %d,", table[i].status);
         assert_non_null(strstr(pr_error_message(), number));
         assert_non_null(strstr(pr_error_message(), "0xabc"));
+        assert_non_null(strstr(pr_error_message(), "mlx5_3 port 2"));
         assert_non_null(strstr(pr_error_message(), ibv_wc_status_str(table[i].status)));
     }
 }

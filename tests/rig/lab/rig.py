@@ -189,7 +189,8 @@ def positive(kind, least=0):
 
 def add_options(parser):
     add = parser.add_argument
-    add("--hosts", type=positive(int, 1), default=1, metavar="N", help="hosts, 1 to 8 (default 1)")
+    add("--hosts", type=positive(int, 1), default=2, metavar="N",
+        help="hosts, 1 to 8 (default 2); one alone reaches itself")
     add("--nics", type=positive(int, 1), default=1, metavar="N",
         help="NICs and RDMA devices of each host, 1 to 8 (default 1)")
     add("--numa", type=positive(int, 1), default=1, metavar="N",
@@ -226,7 +227,7 @@ def parse(arguments):
     check = actions.add_parser("check", help=text, description=text,
                                usage="scripts/rig check [OPTION]...")
     add_options(check)
-    check.set_defaults(hosts=2, out=None, shell=False, command=["bash", str(HERE / "check.sh")])
+    check.set_defaults(out=None, shell=False, command=["bash", str(HERE / "check.sh")])
 
     actions.add_parser("prepare", help="fetch the kernel and build what hosts need, now")
     return actions.choices, parser.parse_args(arguments)
@@ -246,7 +247,7 @@ def complete(options, error):
         if getattr(options, name) > most:
             error(f"--{name} is at most {most}")
     if options.hosts == 1 and (options.rate or options.delay or options.loss):
-        error("--rate, --delay and --loss shape the wire between hosts: add --hosts 2")
+        error("--rate, --delay and --loss shape the wire between hosts: one host has none")
     if options.cpus is None:
         options.cpus = max(2, options.numa)
         options.cpus += -options.cpus % options.numa

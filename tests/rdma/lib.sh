@@ -1,0 +1,94 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Sourced by the tests beside it, in the lab: a guest at host0 that goes to host1.
+# shellcheck source=tests/rig/lib.sh
+. "$(dirname "$0")/../rig/lib.sh"
+
+pagerail=${pagerail:-}
+size=64M
+uri=rdma:host1:4444
+source_pid=
+destination_pid=
+failures_before=0
+
+# Both sides' words and figures are $RIG_OUT/SIDE.log and .json.
+show_logs() {
+    local side
+    for side in source destination; do
+        [ ! -s "$RIG_OUT/$side.log" ] || sed "s/^/  $side: /" "$RIG_OUT/$side.log"
+    done
+}
+
+has_said() {
+    grep -qsF -- "$2" "$RIG_OUT/$1.log"
+}
+
+# destination OPTION...: starts one on host1, by $on_destination if something is to be put before
+# it, and waits until it listens.
+destination() {
+    start_destination "$@"
+    soon 'listening' has_said destination 'waiting at' || show_logs
+}
+
+start_destination() {
+    rm -f "$RIG_OUT"/destination.*
+    rig-on -n host1 "${on_destination[@]}" "$pagerail" guest --listen "$uri" --size "$size" \
+        --run-after 0.3 --json "$RIG_OUT/destination.json" "$@" >"$RIG_OUT/destination.log" 2>&1 &
+    destination_pid=$!
+}
+
+# source_guest OPTION...: starts one here, by $on_source.
+source_guest() {
+    rm -f "$RIG_OUT"/source.*
+    "${on_source[@]}" "$pagerail" guest --to "$uri" --size "$size" \
+        --run-before 0.2 --run-after 0.3 --json "$RIG_OUT/source.json" "$@" \
+        >"$RIG_OUT/source.log" 2>&1 &
+    source_pid=$!
+}
+on_source=()
+on_destination=()
+
+# ended source|destination STATUS: waits for its end.
+ended() {
+    local got=0 pid=$source_pid
+    [ "$1" = source ] || pid=$destination_pid
+    wait "$pid" 2>/dev/null || got=$? # without the shell's own word on kills
+    equal "the $1's status" "$got" "$2"
+}
+
+# holds source|destination EXPRESSION...: of the JSON files, in Python: j the side's, o the other's,
+# None if there is none.
+holds() {
+    python3 - "$RIG_OUT" "$1" "${@:2}" <<'PYTHON' || wrong "the $1's JSON, see above"
+import json, os, sys
+folder, side = sys.argv[1:3]
+
+def load(name):
+    path = os.path.join(folder, name + '.json')
+    return json.load(open(path)) if os.path.exists(path) else None
+
+j = load(side)
+o = load('destination' if side == 'source' else 'source')
+wrong = [e for e in sys.argv[3:] if j is None or not eval(e)]
+for e in wrong:
+    print('not so:', e)
+sys.exit(bool(wrong))
+PYTHON
+}
+
+# of source|destination EXPRESSION: its value.
+of() {
+    python3 -c "import json, sys; j = json.load(open('$RIG_OUT/$1.json')); print($2)"
+}
+
+# After each part: what was wrong in it is shown, and nothing of it is left on any host.
+part_ends() {
+    local host left
+    for host in host0 host1; do
+        left=$(rig-on -n $host pgrep -xl pagerail) || true
+        [ -z "$left" ] || wrong "left on $host: $left"
+        nothing_held $host
+    done
+    [ "$failures" = "$failures_before" ] || show_logs
+    failures_before=$failures
+}
