@@ -80,6 +80,8 @@ struct pr_devices {
     uint64_t memlock_hard_bytes;
     bool memlock_lifted; /* CAP_IPC_LOCK: the limits do not count */
     struct pr_devices_vm_write vm_write;
+    char iommus[256];      /* their names, "dmar0, dmar1"; "" when none is on */
+    char rdma_cgroup[256]; /* limits of this process's cgroup, "mlx5_0 hca_handle=2"; "" none */
 };
 
 /* ERRORS: -ENOMEM and those of pr_topology_open. A device that fails is listed with its problem. */

@@ -97,5 +97,7 @@ int pr_devices_print_json(const struct pr_devices *devices, FILE *to)
     json_object_object_add(object, "numa_nodes", nodes);
     json_object_object_add(object, "pinned_memory", memlock_json(devices));
     json_object_object_add(object, "local_fabric", local_json(&devices->vm_write));
+    pr_json_add_text(object, "iommus", devices->iommus);
+    pr_json_add_text(object, "rdma_cgroup", devices->rdma_cgroup);
     return pr_json_print(object, to);
 }

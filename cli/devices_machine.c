@@ -3,6 +3,7 @@
 #include "cli/devices.h"
 #include "cli/sysfile.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,50 @@ void pr_devices_collect_machine(const struct pr_devices_source *source, struct p
                                                 caps >> CAPABILITY_SYS_PTRACE & 1);
 }
 
+/* Appends to a list, as far as there is room. */
+static void append(char *to, size_t size, const char *text)
+{
+    size_t len = strlen(to);
+    snprintf(to + len, size - len, "%s%s", len ? ", " : "", text);
+}
+
+static void collect_iommus(const char *sysfs, char *to, size_t size)
+{
+    char path[4096];
+    struct dirent **entries;
+    snprintf(path, sizeof(path), "%s/class/iommu", sysfs);
+    int count = scandir(path, &entries, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        if (entries[i]->d_name[0] != '.')
+            append(to, size, entries[i]->d_name);
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+}
+
+/* Lines of rdma.max are "mlx5_0 hca_handle=max hca_object=2000"; a line of max only is no limit. */
+static void collect_rdma_cgroup(const struct pr_devices_source *source, char *to, size_t size)
+{
+    char cgroup[2048], path[8192], line[256];
+    if (!pr_sysfile_line(cgroup, sizeof(cgroup), source->proc, "self/cgroup") ||
+        strncmp(cgroup, "0::/", 4) != 0)
+        return;
+    snprintf(path, sizeof(path), "%s/fs/cgroup/%s/rdma.max", source->sysfs, cgroup + 4);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return;
+    while (fgets(line, sizeof(line), file)) {
+        line[strcspn(line, "\n")] = '\0';
+        const char *value = strchr(line, '=');
+        while (value && !strncmp(value, "=max", 4))
+            value = strchr(value + 1, '=');
+        if (value)
+            append(to, size, line);
+    }
+    fclose(file);
+}
+
 int pr_devices_collect(const struct pr_devices_source *source, struct pr_devices *out)
 {
     struct pr_topology_source topology = {source->sysfs, source->synthetic_topology};
@@ -92,6 +137,8 @@ int pr_devices_collect(const struct pr_devices_source *source, struct pr_devices
         return err;
     }
     pr_devices_collect_machine(source, out);
+    collect_iommus(source->sysfs, out->iommus, sizeof(out->iommus));
+    collect_rdma_cgroup(source, out->rdma_cgroup, sizeof(out->rdma_cgroup));
     return 0;
 }
 

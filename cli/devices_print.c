@@ -179,5 +179,8 @@ int pr_devices_print(const struct pr_devices *devices, FILE *to)
             limit_text(devices->memlock_hard_bytes, hard), memlock_advice(devices));
     fprintf(to, "  same-host `local:`   %s: %s\n",
             devices->vm_write.allowed ? "allowed" : "refused", devices->vm_write.reason);
+    fprintf(to, "  IOMMU                %s\n", devices->iommus[0] ? devices->iommus : "none is on");
+    fprintf(to, "  cgroup's rdma.max    %s\n",
+            devices->rdma_cgroup[0] ? devices->rdma_cgroup : "no limit");
     return 0;
 }

@@ -9,6 +9,9 @@
 #define THROTTLE_FIRST 20
 #define THROTTLE_STEP 20
 
+/* Rounds in which the costs beside the copy were measured before they count as they are. */
+#define FIXED_EVIDENCE_ROUNDS 6
+
 static uint64_t to_ns(double seconds)
 {
     return seconds < 9e9 ? (uint64_t)(seconds * NS_PER_S) : UINT64_MAX;
@@ -67,7 +70,7 @@ enum pr_verdict pr_converge_judge(const struct pr_converge_input *in)
         return fits ? PR_VERDICT_SWITCHOVER : PR_VERDICT_STALL;
     if (hopeful || in->rounds <= 1)
         return PR_VERDICT_ROUND;
-    bool worth_it = in->fixed_ns <= in->budget_ns;
-    return worth_it && in->throttle_percent < in->max_throttle_percent ? PR_VERDICT_THROTTLE
-                                                                       : PR_VERDICT_STALL;
+    if (in->fixed_ns > in->budget_ns)
+        return in->rounds < FIXED_EVIDENCE_ROUNDS ? PR_VERDICT_ROUND : PR_VERDICT_STALL;
+    return in->throttle_percent < in->max_throttle_percent ? PR_VERDICT_THROTTLE : PR_VERDICT_STALL;
 }

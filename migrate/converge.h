@@ -15,7 +15,9 @@
  * sides, and however long it took, a guest that writes all of its memory in that time leaves as
  * much as was sent. Later a round counts as one that did not shrink only if it left too much and
  * the rates say that the next one will too. And a guest is not slowed for what its writes do not
- * cost: a dirty log that takes longer to read, or round trips longer, than the budget allows.
+ * cost: a dirty log that takes longer to read, or round trips longer, than the budget allows. Those
+ * are measured once a round, the least counts, and a busy processor can make any of them long: it
+ * takes several rounds before they alone end a migration.
  */
 #ifndef PR_MIGRATE_CONVERGE_H
 #define PR_MIGRATE_CONVERGE_H

@@ -307,6 +307,12 @@ static struct pr_devices sample_machine(const char *tree)
     put_rxe(tree);
     tree_put(tree, "devices/system/node/node1/hugepages/hugepages-1048576kB/nr_hugepages", "8\n");
     tree_put(tree, "devices/system/node/node1/hugepages/hugepages-1048576kB/free_hugepages", "3\n");
+    tree_put(tree, "class/iommu/dmar1/name", "x\n");
+    tree_put(tree, "class/iommu/dmar0/name", "x\n");
+    tree_put(tree, "self/cgroup", "0::/a/b.scope\n");
+    tree_put(tree, "fs/cgroup/a/b.scope/rdma.max",
+             "mlx5_0 hca_handle=max hca_object=2000\nmlx5_1 hca_handle=max hca_object=max\n"
+             "rxe0 hca_handle=3 hca_object=max\n");
     fake_verbs_set(fakes, 2);
     struct pr_devices devices = collect(tree);
     devices.memlock_soft_bytes = 8 << 20;
@@ -348,7 +354,10 @@ static void people_read_aligned_tables(void **state)
         "Limits of this process\n"
         "  pinned memory        8 MiB soft, unlimited hard; RDMA pins guest memory: raise it with "
         "`ulimit -l` or the service's LimitMEMLOCK=\n"
-        "  same-host `local:`   allowed: between processes of one user\n");
+        "  same-host `local:`   allowed: between processes of one user\n"
+        "  IOMMU                dmar0, dmar1\n"
+        "  cgroup's rdma.max    mlx5_0 hca_handle=max hca_object=2000, rxe0 hca_handle=3 "
+        "hca_object=max\n");
     free(text);
     pr_devices_release(&devices);
 }
@@ -412,6 +421,8 @@ static void programs_read_json(void **state)
     assert_int_equal(json_object_get_int64(get(get(root, "pinned_memory"), "soft_bytes")), 8 << 20);
     assert_null(get(get(root, "pinned_memory"), "hard_bytes"));
     assert_true(json_object_get_boolean(get(get(root, "local_fabric"), "allowed")));
+    assert_string_equal(json_object_get_string(get(root, "iommus")), "dmar0, dmar1");
+    assert_non_null(strstr(json_object_get_string(get(root, "rdma_cgroup")), "hca_object=2000"));
     json_object_put(root);
     free(text);
     pr_devices_release(&devices);

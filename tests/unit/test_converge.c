@@ -182,10 +182,12 @@ static void the_guest_is_not_slowed_for_what_it_does_not_cause(void **state)
     expect(in, PR_VERDICT_ROUND); /* whoever forces it wants little left */
     in = steady(900);
     in.fixed_ns = 600 * MS;
+    for (in.rounds = 1; in.rounds < 6; in.rounds++)
+        expect(in, PR_VERDICT_ROUND); /* it may have been measured on a busy processor */
     expect(in, PR_VERDICT_STALL);
     in.remaining_bytes = 0;
     expect(in, PR_VERDICT_STALL);
-    in.rounds = 1; /* that was the first look */
+    in.rounds = 1;
     expect(in, PR_VERDICT_ROUND);
     in.fixed_ns = in.budget_ns;
     in.remaining_bytes = 1 * GB;
