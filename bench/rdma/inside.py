@@ -15,6 +15,7 @@ PAGE = 4096
 # IPv4 20, UDP 8, BTH 12, ICRC 4. The first of a message has a RETH of 16 in addition; we write
 # 64 packets a message. Preamble, FCS and gap are not counted by the lab's line either.
 PACKET_OVERHEAD = 14 + 20 + 8 + 12 + 4 + 16 / 64
+START_S = 15  # seconds in which a guest begins to be sent, registration of one window included
 STILL = ("--dirty", "0", "--threads", "1", "--max-downtime", "8000")
 
 
@@ -142,7 +143,7 @@ def start(options, tally):
     for _ in range(options.pairs):
         for size, list_ in times.items():
             report = again(migrate, options.pagerail, size, "--fill", "zero", "--threads", "1",
-                           "--dirty", "4M", "--max-downtime", "8000", "--run-before", "2")
+                           "--dirty", "4M", "--run-before", "5", stop_s=START_S)
             say(f"{size}: first byte after {report['first_byte_ms']:.0f} ms")
             list_.append(report["first_byte_ms"])
     for size, list_ in times.items():

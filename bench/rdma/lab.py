@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -120,8 +121,23 @@ def load_in_rounds(report, source, destination):
     return used[0] / used[1] if used else None
 
 
-def migrate(pagerail, size, *options):
-    """Moves a guest to the other host. What the source's JSON says, and destination_load."""
+def await_end(source, said, stop_s):
+    """The source's exit status. stop_s: so long after it began to send it is interrupted."""
+    end = time.monotonic() + LIMIT_S
+    while stop_s and not said.when("phase: precopy") and source.poll() is None:
+        if time.monotonic() > end:
+            raise Failure("the source did not begin to send")
+        time.sleep(0.1)
+    try:
+        return source.wait(stop_s or LIMIT_S)
+    except subprocess.TimeoutExpired:
+        source.send_signal(signal.SIGINT if stop_s else signal.SIGKILL)
+        return source.wait(LIMIT_S)
+
+
+def migrate(pagerail, size, *options, stop_s=None):
+    """Moves a guest to the other host. What the source's JSON says, and destination_load.
+    stop_s: only begins to, and calls it off after that time."""
     report = OUT / "source.json"
     report.unlink(missing_ok=True)
     guest = [pagerail, "guest", "--size", size, "--run-after", 0]
@@ -135,24 +151,27 @@ def migrate(pagerail, size, *options):
                                   text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         here = Lines(source.stderr)
         try:
-            status = source.wait(LIMIT_S)
+            status = await_end(source, here, stop_s)
         finally:
             source.kill()
-        if status:
+        if status and not stop_s:
             server.terminate()  # it may wait for a source that never comes
-        if status or server.wait(60):
+        status |= server.wait(LIMIT_S)
+        if status and not stop_s:
             raise Failure(f"pagerail guest failed: {here.words()} {there.words()}")
     finally:
         server.kill()
     told = json.loads(report.read_text(encoding="utf-8"))
+    if not told["first_byte_ms"]:
+        raise Failure("no byte was sent: " + here.words())
     told["destination_load"] = load_in_rounds(told, here, there)
     return told
 
 
-def again(what, *arguments):
+def again(what, *arguments, **more):
     """What a crowded machine made fail gets a second chance, and no third."""
     try:
-        return what(*arguments)
+        return what(*arguments, **more)
     except (Failure, subprocess.TimeoutExpired) as failure:
         say(f"once more, after: {failure}")
-        return what(*arguments)
+        return what(*arguments, **more)
