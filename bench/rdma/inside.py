@@ -15,6 +15,7 @@ PAGE = 4096
 # IPv4 20, UDP 8, BTH 12, ICRC 4. The first of a message has a RETH of 16 in addition; we write
 # 64 packets a message. Preamble, FCS and gap are not counted by the lab's line either.
 PACKET_OVERHEAD = 14 + 20 + 8 + 12 + 4 + 16 / 64
+START_S = 15  # seconds in which a guest begins to be sent, registration of one window included
 STILL = ("--dirty", "0", "--threads", "1", "--max-downtime", "8000")
 
 
@@ -95,7 +96,7 @@ def free(options, tally):
     size = options.size * MIB
     # With the whole guest to send the downtime is predicted above this, with half of it below.
     reference = Reference(size)
-    passes, alternate, ours, idle = [], [], [], []
+    passes, alternate, ours = [], [], []
     for _ in range(options.pairs):
         report = again(migrate, options.pagerail, size, "--fill", "random", *STILL)
         told("pass", report)
@@ -108,17 +109,19 @@ def free(options, tally):
                        min(between_ms, 8000))
         told("alternate", report)
         alternate.append((scattered(report, size), reference.around()))
-        idle.append(again(migrate, options.pagerail, size, "--fill", "zero", *STILL))
     tally.ratios += [ratio("pass", passes, 0.95), ratio("alternate", alternate, 0.7)]
     for side in ("source", "destination"):
         tally.figures += [
             figure(f"cpu-{side}", "s/GiB", [per_gib(run, side) for run in ours]),
             figure(f"cpu-{side}-ib_write_bw", "s/GiB",
                    [per_gib(run, side, "bytes") for run in reference.runs])]
-    # Same guest, same registrations; only the bytes differ.
-    extra = [(run["cpu_s_destination"] - none["cpu_s_destination"]) * 1e6 / run["pages_sent"]
-             for run, none in zip(ours, idle)]
-    tally.figures.append(figure("cpu-destination-per-page", "us", extra, bar=5))
+    # What a GiB costs the source, and the destination's process meanwhile.
+    sending = [sum(r["bytes"] for r in run["rounds"]) / sum(r["duration_ms"] for r in run["rounds"])
+               * 1000 for run in ours]
+    idle = [run["destination_load"] * GIB / rate for run, rate in zip(ours, sending)
+            if run["destination_load"] is not None]
+    tally.figures.append(figure("cpu-destination-in-rounds", "s/GiB", idle,
+                                bar=0.1 * statistics.median(per_gib(run, "source") for run in ours)))
 
 
 def line(name, bar):
@@ -140,7 +143,7 @@ def start(options, tally):
     for _ in range(options.pairs):
         for size, list_ in times.items():
             report = again(migrate, options.pagerail, size, "--fill", "zero", "--threads", "1",
-                           "--dirty", "4M", "--max-downtime", "8000", "--run-before", "2")
+                           "--dirty", "4M", "--run-before", "5", stop_s=START_S)
             say(f"{size}: first byte after {report['first_byte_ms']:.0f} ms")
             list_.append(report["first_byte_ms"])
     for size, list_ in times.items():

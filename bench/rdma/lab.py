@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -76,32 +78,100 @@ def perftest(size, timeout=19):
             "cpu_s_destination": seconds_of(server_errors)}
 
 
-def migrate(pagerail, size, *options):
-    """Moves a guest to the other host; what the source's JSON says."""
+TICKS = os.sysconf("SC_CLK_TCK")
+WATCHED = """"$@" & pid=$!
+while kill -0 $pid 2>/dev/null; do read -r all </proc/$pid/stat && echo "stat $all"; sleep 0.3; done
+wait $pid"""
+
+
+class Lines:
+    """What a process says, line by line, with the time."""
+
+    def __init__(self, stream):
+        self.lines = []
+        self.reader = threading.Thread(target=self._read, args=(stream,), daemon=True)
+        self.reader.start()
+
+    def _read(self, stream):
+        for line in stream:
+            self.lines.append((time.monotonic(), line))
+
+    def words(self):
+        self.reader.join(LIMIT_S)
+        return "".join(line for _, line in self.lines if not line.startswith("stat "))[-800:]
+
+    def when(self, start):
+        return next((when for when, line in self.lines if line.startswith(start)), None)
+
+    def seconds(self, start, end):
+        """Processor seconds between the first and the last of the stat lines of that time, and how
+        long that was."""
+        seen = [(when, sum(map(int, line.rpartition(")")[2].split()[11:13])) / TICKS)
+                for when, line in self.lines if line.startswith("stat ") and start <= when <= end]
+        return (seen[-1][1] - seen[0][1], seen[-1][0] - seen[0][0]) if len(seen) > 1 else None
+
+
+def load_in_rounds(report, source, destination):
+    """The share of a processor that the destination's process took while pages came in, once it
+    had registered the guest's memory (all of a small guest's before the first byte)."""
+    start, end = source.when("phase: connecting"), source.when("phase: switchover")
+    if start is None or end is None:
+        return None
+    used = destination.seconds(start + report["first_byte_ms"] / 1000, end)
+    return used[0] / used[1] if used else None
+
+
+def await_end(source, said, stop_s):
+    """The source's exit status. stop_s: so long after it began to send it is interrupted."""
+    end = time.monotonic() + LIMIT_S
+    while stop_s and not said.when("phase: precopy") and source.poll() is None:
+        if time.monotonic() > end:
+            raise Failure("the source did not begin to send")
+        time.sleep(0.1)
+    try:
+        return source.wait(stop_s or LIMIT_S)
+    except subprocess.TimeoutExpired:
+        source.send_signal(signal.SIGINT if stop_s else signal.SIGKILL)
+        return source.wait(LIMIT_S)
+
+
+def migrate(pagerail, size, *options, stop_s=None):
+    """Moves a guest to the other host. What the source's JSON says, and destination_load.
+    stop_s: only begins to, and calls it off after that time."""
     report = OUT / "source.json"
     report.unlink(missing_ok=True)
-    guest = [pagerail, "guest", "--size", size, "--quiet", "--run-after", 0]
-    server = elsewhere(*guest, "--listen", f"rdma:{SERVER}:{PORT}", stdout=subprocess.PIPE,
-                       stderr=subprocess.STDOUT)
+    guest = [pagerail, "guest", "--size", size, "--run-after", 0]
+    server = elsewhere("bash", "-c", WATCHED, "bash", *guest, "--listen", f"rdma:{SERVER}:{PORT}",
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    there = Lines(server.stdout)
     try:
         soon("listening", lambda: "LISTEN" in shown("rdma", "resource", "show", "cm_id"), server)
-        source = subprocess.run([*map(str, guest), "--to", f"rdma:{SERVER}:{PORT}", "--run-before",
-                                 "0", "--json", report, *map(str, options)], check=False, text=True,
-                                capture_output=True, timeout=LIMIT_S)
-        if source.returncode:
+        source = subprocess.Popen([*map(str, guest), "--to", f"rdma:{SERVER}:{PORT}",
+                                   "--run-before", "0", "--json", report, *map(str, options)],
+                                  text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        here = Lines(source.stderr)
+        try:
+            status = await_end(source, here, stop_s)
+        finally:
+            source.kill()
+        if status and not stop_s:
             server.terminate()  # it may wait for a source that never comes
-        words = server.communicate(timeout=LIMIT_S)[0]
+        status |= server.wait(LIMIT_S)
+        if status and not stop_s:
+            raise Failure(f"pagerail guest failed: {here.words()} {there.words()}")
     finally:
         server.kill()
-    if source.returncode:
-        raise Failure(f"pagerail guest failed: {source.stderr[-800:]} {words[-800:]}")
-    return json.loads(report.read_text(encoding="utf-8"))
+    told = json.loads(report.read_text(encoding="utf-8"))
+    if not told["first_byte_ms"]:
+        raise Failure("no byte was sent: " + here.words())
+    told["destination_load"] = load_in_rounds(told, here, there)
+    return told
 
 
-def again(what, *arguments):
+def again(what, *arguments, **more):
     """What a crowded machine made fail gets a second chance, and no third."""
     try:
-        return what(*arguments)
+        return what(*arguments, **more)
     except (Failure, subprocess.TimeoutExpired) as failure:
         say(f"once more, after: {failure}")
-        return what(*arguments)
+        return what(*arguments, **more)
