@@ -43,7 +43,7 @@ def huge_pages(*where):
 
 
 def devices(*where):
-    """Memory of its own, and a balloon that is inflated and deflated while the guest moves."""
+    """Devices with memory of their own, and a balloon."""
     return move(*where, extra=["-device", "VGA,romfile=", "-device", "virtio-balloon-pci"])
 
 
