@@ -103,9 +103,9 @@ int pr_options_resolve(const struct pagerail_options *given, struct pagerail_opt
     struct pagerail_options o;
     int err = copy_stamped(given, &o);
     if (!err)
-        err = settle(&o.connect_timeout_ms, 4000, 1, 3600000, "connect_timeout_ms");
+        err = settle(&o.connect_timeout_ms, 10000, 1, 3600000, "connect_timeout_ms");
     if (!err)
-        err = settle(&o.silence_timeout_ms, 3000, PR_WIRE_MIN_SILENCE_MS, 60000,
+        err = settle(&o.silence_timeout_ms, 8000, PR_WIRE_MIN_SILENCE_MS, 60000,
                      "silence_timeout_ms");
     if (!err)
         err = settle(&o.registration_threads, 2, 1, 64, "registration_threads");

@@ -27,11 +27,24 @@ static int patience_ms(const struct attempt *attempt)
     return left < 0 || left > RESOLVE_MS ? RESOLVE_MS : left + 1;
 }
 
+/* As if the connection manager had given the step up, which it does much later. */
+static int out_of_time(const struct attempt *attempt, enum rdma_cm_event_type wanted)
+{
+    struct pr_verbs_event event = {.type = RDMA_CM_EVENT_UNREACHABLE, .status = -ETIMEDOUT};
+    if (wanted == RDMA_CM_EVENT_ADDR_RESOLVED)
+        event.type = RDMA_CM_EVENT_ADDR_ERROR;
+    else if (wanted == RDMA_CM_EVENT_ROUTE_RESOLVED)
+        event.type = RDMA_CM_EVENT_ROUTE_ERROR;
+    return pr_verbs_connect_error(&event, attempt->address);
+}
+
 static int await(const struct attempt *attempt, enum rdma_cm_event_type wanted,
                  struct pr_verbs_event *event)
 {
     int err = pr_verbs_channel_wait(attempt->lane->channel, attempt->deadline_ns, attempt->cancel,
                                     -1, event);
+    if (err == -ETIMEDOUT)
+        return out_of_time(attempt, wanted);
     if (err)
         return pr_error_prefix(err, "%s", attempt->address);
     return event->type == wanted ? 0 : pr_verbs_connect_error(event, attempt->address);

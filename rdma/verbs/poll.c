@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a lane reports: its own completions, what arrived, and why it ended. */
+#include "base/log.h"
 #include "base/runtime.h"
 #include "rdma/verbs/async.h"
 #include "rdma/verbs/cm.h"
@@ -36,6 +37,12 @@ static void look_at_peer(struct pr_verbs_lane *lane)
     struct pr_verbs_event event;
     int count;
     while ((count = pr_verbs_channel_next(lane->channel, &event)) > 0) {
+        /* Kernels from 6.0 on say so when the peer's hardware address cannot be found, as while a
+         * link is down. The queue pair goes on trying, and what it finds out counts. */
+        if (event.type == RDMA_CM_EVENT_UNREACHABLE) {
+            pr_log_warn("the peer's hardware address is lost: is a link down?");
+            continue;
+        }
         int err = pr_verbs_lost_error(&event);
         if (err)
             pr_verbs_lane_fail(lane, err);

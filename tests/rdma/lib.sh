@@ -52,8 +52,48 @@ on_destination=()
 ended() {
     local got=0 pid=$source_pid
     [ "$1" = source ] || pid=$destination_pid
+    soon "the $1's end" is_over "$pid" || kill -KILL "$pid"
     wait "$pid" 2>/dev/null || got=$? # without the shell's own word on kills
     equal "the $1's status" "$got" "$2"
+}
+
+is_over() {
+    ! grep '^State:' "/proc/$1/status" 2>/dev/null | grep -qv zombie
+}
+
+told() {
+    printf '%-24s %s\n' "$1:" "$2"
+}
+
+# How much longer than documented something may take on emulated hosts of a busy machine.
+patience_s=40
+
+start_clock() {
+    struck=$EPOCHREALTIME
+}
+
+# gives_up SIDE WHAT WITHIN_S SENTENCE: with this sentence, so long after start_clock.
+gives_up() {
+    local after
+    soon "a complaint of the $1" has_said "$1" 'pagerail guest: ' || return 0
+    after=$(bc <<<"$EPOCHREALTIME - $struck")
+    ended "$1" 1
+    told "$2" "$(printf '%5.1f s, %-11s %s' "$after" "$1:" "$(of "$1" 'j["error"]')")"
+    holds "$1" 'j["outcome"] == "failed" and j["error"]'
+    has_said "$1" "$4" || wrong "$2: the $1 did not say: $4"
+    [ "$(bc <<<"$after < $3 + $patience_s")" = 1 ] || wrong "$2: the $1 took $after s"
+}
+
+# source_stays WHAT WITHIN_S SENTENCE: gives up, and its guest runs on and is right.
+source_stays() {
+    gives_up source "$@"
+    holds source 'j["verified"] is True and j["guest_at_source"]["wrong_pages"] == 0'
+}
+
+# destination_ends WHAT WITHIN_S SENTENCE: and never had a guest.
+destination_ends() {
+    gives_up destination "$@"
+    holds destination 'j["verified"] is None'
 }
 
 # holds source|destination EXPRESSION...: of the JSON files, in Python: j the side's, o the other's,

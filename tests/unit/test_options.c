@@ -20,8 +20,8 @@ static void nothing_given_means_defaults(void **state)
     assert_int_equal(pr_options_resolve(&zero, &out[1]), 0);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(out[i].size, sizeof(out[i]));
-        assert_int_equal(out[i].connect_timeout_ms, 4000);
-        assert_int_equal(out[i].silence_timeout_ms, 3000);
+        assert_int_equal(out[i].connect_timeout_ms, 10000);
+        assert_int_equal(out[i].silence_timeout_ms, 8000);
         assert_int_equal(out[i].pin_budget_bytes, 0);
         assert_int_equal(out[i].registration_threads, 2);
         assert_int_equal(out[i].lanes, 0);

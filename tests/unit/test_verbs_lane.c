@@ -398,6 +398,7 @@ static void connection_events(void **state)
                  {RDMA_CM_EVENT_TIMEWAIT_EXIT, ECONNRESET},
                  {RDMA_CM_EVENT_ADDR_CHANGE, ECONNRESET},
                  {RDMA_CM_EVENT_ESTABLISHED, 0},
+                 {RDMA_CM_EVENT_UNREACHABLE, 0},
                  {RDMA_CM_EVENT_MULTICAST_JOIN, 0}};
     for (unsigned i = 0; i < COUNT_OF(table); i++) {
         mock_verbs_event(table[i].type, 0);

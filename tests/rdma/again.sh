@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# 50 migrations to and fro between a process of host0 and one of host1 leave nothing behind: no queue
+# pair, registration, descriptor or pinned page.
+# shellcheck source=tests/rdma/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+side() {
+    local name=$1
+    shift
+    "$@" 'rdma resource show' >"$RIG_OUT/$name.out" 2>"$RIG_OUT/$name.log"
+}
+
+inside() {
+    local again=$1 second
+    side destination rig-on -n host1 "$again" rdma:host1:4444 rdma:host0:4444 50 second &
+    second=$!
+    soon 'listening' grep -qs waiting "$RIG_OUT/destination.out"
+    status 0 side source "$again" rdma:host0:4444 rdma:host1:4444 50 first
+    status 0 wait $second
+    grep -H -e after -e rxe "$RIG_OUT/source.out" "$RIG_OUT/destination.out"
+    part_ends
+    finish
+}
+
+[ -n "${rig:-}" ] || inside "$@"
+
+lab_inside --hosts 2 --timeout 900 -- "$2"
+[ "$failures" != 0 ] || cat "$box/out"
+nothing_left
+finish

@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck disable=SC2119 # its functions take options of their own
+# What keeps a migration from beginning: each is said in its own sentence within the time of
+# docs/operating.md, and the source's guest runs on and is right.
+# shellcheck source=tests/rdma/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+size=16M
+
+# A destination that nobody reached goes on waiting until somebody ends it.
+destination_waits_on() {
+    ! has_said destination 'pagerail guest: ' || wrong 'the destination did not wait on'
+    rig-on -n host1 pkill -INT -x pagerail
+    ended destination 130
+}
+
+# cannot_listen URI SENTENCE
+cannot_listen() {
+    uri=$1 start_destination
+    start_clock
+    gives_up destination "listen at $1" 1 "$2"
+    part_ends
+}
+
+nobody_listens() {
+    start_clock
+    source_guest
+    source_stays 'nobody listens' 1 'nobody listens at host1:4444'
+    part_ends
+}
+
+# drop_at_host1 MATCH...: packets that come in there; let_in_again ends it.
+drop_at_host1() {
+    rig-on -n host1 tc qdisc add dev nic0 clsact
+    rig-on -n host1 tc filter add dev nic0 ingress protocol ip u32 "$@" action drop
+}
+
+let_in_again() {
+    rig-on -n host1 tc qdisc delete dev nic0 clsact
+}
+
+firewalled() {
+    destination
+    drop_at_host1 match ip dport 4791 0xffff
+    start_clock
+    source_guest
+    source_stays 'port 4791 is closed' 10 'does not answer connection requests'
+    let_in_again
+    destination_waits_on
+    part_ends
+}
+
+# An address that host1 answers for, but not its RDMA device.
+wrong_gid() {
+    rig-on -n host1 ip address add 10.99.0.1/32 dev lo
+    ip route add 10.99.0.1/32 via 10.77.0.2
+    cannot_listen rdma:10.99.0.1:4444 'no RDMA device of this host has the address'
+    cannot_listen rdma:127.0.0.1:4444 'no RDMA device of this host has the address'
+    uri=rdma:0.0.0.0:4444 destination
+    start_clock
+    uri=rdma:10.99.0.1:4444 source_guest
+    source_stays 'no GID of the device' 10 'does not answer connection requests'
+    destination_waits_on
+    part_ends
+    start_clock
+    uri=rdma:192.0.2.1:4444 source_guest
+    source_stays 'no route' 10 'over an RDMA device'
+    part_ends
+}
+
+# limited KIB: what is put before a command to bound what it may pin.
+limited() {
+    echo setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock \
+        prlimit "--memlock=$(($1 << 10)):$(($1 << 10))"
+}
+
+memlock() {
+    local kib
+    for kib in 64 16384; do # not even a connection; connections, and no more
+        destination
+        start_clock
+        read -ra on_source < <(limited $kib)
+        source_guest
+        on_source=()
+        source_stays "memlock $kib KiB, source" 1 'the memlock limit is'
+        ended_by_now
+        part_ends
+        read -ra on_destination < <(limited $kib)
+        destination
+        on_destination=()
+        start_clock
+        source_guest
+        source_stays "memlock $kib KiB, dest." 1 'the memlock limit is'
+        ended_by_now
+        part_ends
+    done
+}
+
+# The port of host1 takes smaller packets than host0 sends.
+smaller_port() {
+    rig-on -n host1 ip link set nic0 mtu 1500
+    destination
+    start_clock
+    source_guest
+    source_stays 'smaller MTU at host1' 1 'MTU mismatch'
+    destination_waits_on
+    part_ends
+    rig-on -n host1 ip link set nic0 mtu 4200
+}
+
+# Both ports take large packets, but something between them does not: u32 looks at bits, so what
+# it drops is of 2048 bytes and more.
+smaller_path() {
+    drop_at_host1 match u16 0x0800 0x0800 at 2
+    rig-on -n host1 tc filter add dev nic0 ingress protocol ip u32 match u16 0x1000 0x1000 at 2 \
+        action drop
+    destination
+    start_clock
+    source_guest
+    source_stays 'smaller MTU on the way' 30 'the path MTU'
+    ended destination 1
+    let_in_again
+    part_ends
+}
+
+inside() {
+    pagerail=$1
+    nobody_listens
+    firewalled
+    wrong_gid
+    memlock
+    smaller_port
+    smaller_path
+    finish
+}
+
+# However the destination sees it.
+ended_by_now() {
+    rig-on -n host1 pkill -INT -x pagerail || true
+    wait "$destination_pid" || true
+    told '  destination' "$(tail -n 1 "$RIG_OUT/destination.log")"
+}
+
+[ -n "${rig:-}" ] || inside "$@"
+
+lab_inside --hosts 2 --timeout 900 -- "$2"
+[ "$failures" != 0 ] || cat "$box/out"
+nothing_left
+finish
