@@ -25,7 +25,7 @@ uint32_t pr_lanes_wanted(const struct pr_fabric_limits *limits, uint64_t rtt_ns)
 uint32_t pr_lanes_next(uint32_t used, uint32_t count, uint64_t idle_rtt_ns, uint64_t rtt_ns)
 {
     uint64_t queue_ns = rtt_ns > idle_rtt_ns ? rtt_ns - idle_rtt_ns : 0;
-    uint64_t allowed_ns = at_least(idle_rtt_ns, PR_LANES_QUEUE_NS);
+    uint64_t allowed_ns = at_least(3 * idle_rtt_ns, PR_LANES_QUEUE_NS);
     uint64_t next = used;
     if (queue_ns > allowed_ns)
         next = at_least(

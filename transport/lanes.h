@@ -21,8 +21,8 @@
 /* The most that are opened untold: each costs a connection of two round trips. */
 #define PR_LANES_UNTOLD_MAX 8
 
-/* How long bytes may stand in queues before fewer lanes are used; or an idle round trip, if that
- * is longer. A tenth of the default downtime budget: a switchover takes two round trips. */
+/* How long bytes may stand in queues before fewer lanes are used: a tenth of the default downtime
+ * budget; on a long path three idle round trips, because there a lane too few costs more. */
 #define PR_LANES_QUEUE_NS UINT64_C(50000000)
 
 /* Lanes to open. rtt_ns: of an idle path; 0 = not known. At least 1. */

@@ -55,11 +55,11 @@ static void the_queue_decides(void **state)
         {1 * MS, 2 * MS, 4, 4, 4},
         /* some: one more */
         {1 * MS, 40 * MS, 2, 8, 3},
-        {150 * MS, 260 * MS, 4, 16, 5},
+        {150 * MS, 500 * MS, 4, 16, 5},
         /* too much: as many as make the queue that is allowed */
         {10 * MS, 300 * MS, 4, 4, 1},
         {10 * MS, 100 * MS, 4, 4, 2},
-        {150 * MS, 600 * MS, 8, 16, 4},
+        {150 * MS, 1200 * MS, 8, 16, 4},
         {10 * MS, 9000 * MS, 1, 4, 1},
     };
     for (unsigned i = 0; i < COUNT_OF(table); i++)
@@ -94,7 +94,7 @@ static void the_line_is_filled_and_no_more(void **state)
         uint64_t line_Bps, idle_ns;
         uint32_t least, most; /* lanes in the end */
     } table[] = {
-        {10 * MEGA, 150 * MS, 3, 6},  {10 * MEGA, 5 * MS, 1, 2}, {40 * MEGA, 150 * MS, 12, 16},
+        {10 * MEGA, 150 * MS, 3, 13}, {10 * MEGA, 5 * MS, 1, 2}, {40 * MEGA, 150 * MS, 12, 16},
         {1000 * MEGA, 1 * MS, 2, 16}, {3 * MEGA, 10 * MS, 1, 2},
     };
     for (unsigned i = 0; i < COUNT_OF(table); i++) {
