@@ -29,6 +29,7 @@ void pr_outcome_init(struct pr_outcome *outcome, const struct pr_guest_options *
         .zero_pages = NAN,
         .lanes = NAN,
         .rtt_us = NAN,
+        .first_byte_ms = NAN,
         .source = side_unknown,
         .destination = side_unknown,
         .role = options->role,
@@ -62,6 +63,8 @@ void pr_outcome_stats(struct pr_outcome *outcome, const struct pagerail_stats *s
     outcome->bytes_sent = (double)stats->bytes_sent;
     outcome->pages_sent = (double)stats->pages_sent;
     outcome->zero_pages = (double)stats->zero_pages;
+    if (stats->first_write_ns)
+        outcome->first_byte_ms = (double)stats->first_write_ns / 1e6;
     pr_outcome_session(outcome, stats);
 }
 
@@ -205,6 +208,7 @@ static struct json_object *whole_object(const struct pr_outcome *outcome)
     put_count(object, "zero_pages", outcome->zero_pages);
     put_count(object, "lanes", outcome->lanes);
     put_real(object, "rtt_us", outcome->rtt_us);
+    put_real(object, "first_byte_ms", outcome->first_byte_ms);
     put_real(object, "cpu_s_source", outcome->source.cpu_s);
     put_real(object, "cpu_s_destination", outcome->destination.cpu_s);
     put(object, "guest", guest_object(outcome));
@@ -343,6 +347,7 @@ static void merge_source(struct pr_outcome *outcome, const struct json_object *f
     outcome->bytes_sent = get_number(from, "bytes_sent");
     outcome->pages_sent = get_number(from, "pages_sent");
     outcome->zero_pages = get_number(from, "zero_pages");
+    outcome->first_byte_ms = get_number(from, "first_byte_ms");
     struct json_object *guest = get_object(from, "guest", json_type_object);
     if (guest)
         get_text(guest, "tracking", outcome->tracking, sizeof(outcome->tracking));

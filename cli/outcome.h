@@ -34,7 +34,7 @@ struct pr_outcome {
     double total_ms, downtime_ms, downtime_guest_ms;
     double beside_downtime_ms; /* of downtime_guest_ms; only the destination knows it */
     double bytes_sent, pages_sent, zero_pages;
-    double lanes, rtt_us;
+    double lanes, rtt_us, first_byte_ms;
     bool downtime_known;
     struct pagerail_downtime downtime;
     struct pr_outcome_side source, destination;

@@ -36,6 +36,13 @@ static int open_workers(struct pr_crew *crew, struct pr_lane **lanes, uint32_t l
     return err;
 }
 
+/* A write no longer than half of what a lane has under way: completions tell how it goes. */
+static uint64_t longest_write(const struct pr_fabric_limits *limits)
+{
+    uint64_t half = limits->lane_flight_bytes / 2, most = limits->max_write_bytes;
+    return (half && half < most ? half : most) & ~UINT64_C(4095);
+}
+
 int pr_crew_open(struct pr_crew *crew, struct pr_session *session, struct pr_windows *windows,
                  struct pr_written *written, struct pr_lane **lanes, uint32_t lane_count,
                  const struct pr_wire_welcome *peer)
@@ -45,7 +52,7 @@ int pr_crew_open(struct pr_crew *crew, struct pr_session *session, struct pr_win
     crew->work.windows = windows;
     crew->work.written = written;
     crew->work.limits = (struct pr_plan_limits){
-        .max_write_bytes = session->fabric->limits.max_write_bytes & ~UINT64_C(4095),
+        .max_write_bytes = longest_write(&session->fabric->limits),
         .window_bytes = session->window_bytes,
     };
     int err = pr_plan_limits_check(&crew->work.limits);

@@ -3,6 +3,7 @@
 
 #include "base/cpu.h"
 #include "base/error.h"
+#include "transport/lanes.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,8 +25,9 @@ int pr_handshake_knock(uint16_t lane, const uint8_t *token, void *to, size_t siz
 
 static uint32_t wanted_lanes(const struct pr_session *session)
 {
-    uint32_t asked = session->options.lanes, suggested = session->fabric->limits.suggested_lanes;
-    uint32_t lanes = asked ? asked : suggested ? suggested : 1;
+    uint32_t lanes = session->options.lanes;
+    if (!lanes)
+        lanes = pr_lanes_wanted(&session->fabric->limits, atomic_load(&session->idle_rtt_ns));
     return lanes < PR_WIRE_MAX_LANES ? lanes : PR_WIRE_MAX_LANES;
 }
 
@@ -62,7 +64,7 @@ static bool was_offered(const struct pr_session *session, const struct pr_wire_w
     return welcome->version >= PR_WIRE_VERSION_MIN && welcome->version <= PR_WIRE_VERSION &&
            !(welcome->features & ~PR_WIRE_FEATURES) &&
            welcome->window_bytes <= session->window_bytes && welcome->rails == 1 &&
-           welcome->rail[0].lanes <= wanted_lanes(session);
+           welcome->rail[0].lanes <= session->lanes_offered;
 }
 
 static int on_welcome(struct answer *answer, const void *body, uint32_t len)
@@ -118,10 +120,20 @@ static bool answered(void *opaque)
     return answer->accepted == answer->session->regions.count;
 }
 
+/* Where the number of lanes depends on it, the round trip comes first. */
+static int look_at_path(struct pr_session *session)
+{
+    if (session->options.lanes || !session->fabric->limits.lane_flight_bytes)
+        return 0;
+    return pr_session_measure_rtt(session,
+                                  pr_deadline_after_ms(session->options.connect_timeout_ms));
+}
+
 static int send_hello(struct pr_session *session)
 {
     struct pr_wire_hello hello;
     pr_handshake_hello(session, &hello);
+    session->lanes_offered = hello.rail[0].lanes;
     uint8_t buffer[PR_WIRE_MIN_MESSAGE];
     return pr_channel_send(&session->control, buffer,
                            pr_wire_hello_encode(&hello, buffer, sizeof(buffer)), NULL);
@@ -158,7 +170,9 @@ static int connect_lane(struct pr_session *session, const char *address, uint16_
 
 static int converse(struct pr_session *session, struct answer *answer)
 {
-    int err = send_hello(session);
+    int err = look_at_path(session);
+    if (!err)
+        err = send_hello(session);
     if (!err)
         err = send_regions(session);
     if (!err)
@@ -200,5 +214,6 @@ int pr_handshake_source(struct pr_session *session, const char *address, struct 
         if (err)
             err = why_no_lane(session, err);
     }
+    session->hearer = NULL; /* the answer ends here */
     return err;
 }

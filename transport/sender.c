@@ -20,6 +20,9 @@ int pr_sender_open(struct pr_sender *sender, struct pr_lane *lane)
     /* So that a full send queue always holds signalled writes whose completion makes room. */
     uint32_t quarter = lane->fabric->limits.send_depth / 4;
     sender->group_limit = quarter < 1 ? 1 : quarter < PR_GROUP_WRITES ? quarter : PR_GROUP_WRITES;
+    /* So that a lane with a bound on what is under way has several groups there. */
+    uint64_t half = lane->fabric->limits.lane_flight_bytes / 2;
+    sender->group_bytes = half && half < PR_GROUP_BYTES ? half : PR_GROUP_BYTES;
     return 0;
 }
 
@@ -73,7 +76,7 @@ static int make_place(struct pr_sender *sender, const struct pr_window *next_win
         return 0;
     const struct pr_group *open = &sender->open;
     if (open->window != next_window || open->writes >= sender->group_limit ||
-        open->bytes >= PR_GROUP_BYTES)
+        open->bytes >= sender->group_bytes)
         return pr_sender_close_group(sender);
     return post_held(sender, false);
 }

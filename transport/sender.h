@@ -32,6 +32,7 @@ struct pr_sender {
     struct pr_group open;    /* the group being built, with the held write */
     struct pr_group *groups; /* closed ones in flight: ring of group_mask + 1 */
     uint32_t group_mask, group_limit;
+    uint64_t group_bytes;
     uint64_t closed, completed;         /* groups; the tag of a group's last write is its number */
     uint64_t flight_bytes;              /* in closed groups and the open one */
     uint64_t epoch_writes, epoch_bytes; /* posted in this epoch */

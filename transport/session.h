@@ -31,8 +31,9 @@ struct pr_session {
     struct pr_regions regions;
     uint64_t window_bytes; /* agreed */
     uint32_t peer_silence_ms;
-    uint32_t lanes;
-    struct pr_pool *pool; /* registration and scans */
+    uint32_t lanes;         /* agreed */
+    uint32_t lanes_offered; /* the source's, in its hello */
+    struct pr_pool *pool;   /* registration and scans */
 
     struct pr_channel control;
     struct pr_thread *thread;
@@ -53,11 +54,12 @@ struct pr_session {
 
     struct pr_stream_out out;
     struct pr_stream_in in;
-    _Atomic bool bye;   /* the peer said it is done */
-    uint64_t pinged_ns; /* 0: never */
+    _Atomic bool bye;              /* the peer said it is done */
+    uint64_t pinged_ns, ponged_ns; /* the newest ping, and the newest answered; 0: none */
     uint64_t rtts[PR_SESSION_RTTS];
-    uint32_t rtt_count;      /* of all, freely running */
-    _Atomic uint64_t rtt_ns; /* the least of rtts; 0: not measured yet */
+    uint32_t rtt_count;           /* of all, freely running */
+    _Atomic uint64_t rtt_ns;      /* the least of rtts; 0: not measured yet */
+    _Atomic uint64_t idle_rtt_ns; /* the shortest ever; 0: not measured yet */
     _Atomic uint64_t control_cpu_ns;
 
     /* The side's own. on_failed: wakes the side's other threads after a failure; any thread, at any
@@ -86,6 +88,9 @@ void pr_session_stop(struct pr_session *session);
 /* Pings, so that the round trip is measured now: at best when no data is on its way, as at the end
  * of an epoch. From on_message. */
 int pr_session_measure(struct pr_session *session);
+
+/* Once: the fabric is the session's from now on, and the options suit it. */
+void pr_session_set_fabric(struct pr_session *session, struct pr_fabric *fabric);
 
 /* Records a failure (the first counts) with the thread's sentence, wakes everybody; returns err. */
 int pr_session_fail(struct pr_session *session, int err);
@@ -126,6 +131,9 @@ int pr_session_wait(struct pr_session *session, bool (*condition)(void *arg), vo
  * the deadline. Messages go to on_message. */
 int pr_session_pump_until(struct pr_session *session, bool (*done)(void *arg), void *arg,
                           uint64_t deadline_ns);
+
+/* As that: measures the round trip a few times. */
+int pr_session_measure_rtt(struct pr_session *session, uint64_t deadline_ns);
 
 /* The stream, with waiting. stall_ms: -ETIMEDOUT when the peer takes nothing in for so long; -1 =
  * no limit. */

@@ -178,7 +178,7 @@ static int prepare(struct pagerail_source *source, const char *uri,
         if (err)
             pr_fabric_close(target->fabric);
         else
-            session->fabric = target->fabric;
+            pr_session_set_fabric(session, target->fabric);
     }
     if (err)
         pr_regions_free(&session->regions);
@@ -192,6 +192,7 @@ PAGERAIL_API int pagerail_source_connect(pagerail_source *source, const char *ur
     struct pr_uri_target target;
     if (session->fabric)
         return pr_error(EINVAL, "this session was connected before: make a new one");
+    source->called_ns = pr_now_ns();
     int err = pr_session_failed(session);
     if (!err)
         err = prepare(source, uri, regions, count, &target);

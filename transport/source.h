@@ -17,6 +17,7 @@ struct pagerail_source {
     struct pr_written *written; /* [regions] */
     struct pr_crew crew;
     _Atomic bool connected;
+    uint64_t called_ns; /* pagerail_source_connect */
     bool released;
     _Atomic uint64_t epochs; /* ended by the caller */
     _Atomic bool fenced;

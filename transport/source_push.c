@@ -187,6 +187,7 @@ PAGERAIL_API void pagerail_source_stats(pagerail_source *source, struct pagerail
     if (!atomic_load(&source->connected)) /* then nothing below may be looked at */
         return;
     struct pr_crew_counts counts = pr_crew_counts(&source->crew);
+    uint64_t first_ns = atomic_load(&source->crew.work.first_done_ns);
     *out = (struct pagerail_stats){
         .bytes_sent = counts.bytes_sent,
         .writes = counts.writes,
@@ -201,6 +202,7 @@ PAGERAIL_API void pagerail_source_stats(pagerail_source *source, struct pagerail
         .rtt_ns = atomic_load(&session->rtt_ns),
         .cpu_ns = counts.cpu_ns + atomic_load(&source->windows.cost.cpu_ns) +
                   atomic_load(&session->control_cpu_ns),
+        .first_write_ns = first_ns ? first_ns - source->called_ns : 0,
         .lanes = session->lanes,
         .rail_state = (uint32_t)atomic_load(&session->fabric->rail_state),
         .fabric = session->fabric->name,

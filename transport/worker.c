@@ -14,6 +14,10 @@
 #define BATCH_BYTES (UINT64_C(4) << 20)
 #define BATCH_WRITES 512
 
+/* Where only so much of a lane is under way at once, this many times as much is posted: the rest
+ * follows while the worker is not looking. */
+#define ENOUGH_FLIGHTS 4
+
 /* A zero message goes out at the latest with so much: neighbouring ranges become one, and the
  * destination should clear them while the round goes on and not all at its end. */
 #define ZERO_BYTES (UINT64_C(64) << 20)
@@ -85,15 +89,40 @@ static int take_zero(struct pr_worker *worker, const struct pr_transfer *t)
 
 /* ---- data ---- */
 
-/* The lane with the least under way. */
+static uint64_t done_bytes(const struct pr_worker *worker)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < worker->sender_count; i++)
+        bytes += worker->senders[i].done_bytes;
+    return bytes;
+}
+
+/* Of the lanes in use, the one with the least under way; NULL when that is enough. */
 static struct pr_sender *idlest(struct pr_worker *worker)
 {
     struct pr_sender *best = &worker->senders[0];
-    for (uint32_t i = 1; i < worker->sender_count; i++) {
+    for (uint32_t i = 1; i < worker->lanes.used; i++) {
         if (worker->senders[i].flight_bytes < best->flight_bytes)
             best = &worker->senders[i];
     }
-    return best;
+    uint64_t enough = ENOUGH_FLIGHTS * worker->lanes.lane_bytes;
+    return enough && best->flight_bytes >= enough ? NULL : best;
+}
+
+static bool lanes_are_full(const struct pr_worker *worker)
+{
+    for (uint32_t i = 0; i < worker->lanes.used; i++) {
+        if (worker->senders[i].flight_bytes < worker->lanes.lane_bytes)
+            return false;
+    }
+    return true;
+}
+
+static void look_at_lanes(struct pr_worker *worker)
+{
+    if (worker->lanes.lane_bytes)
+        pr_lanes_look(&worker->lanes, pr_now_ns(), done_bytes(worker), lanes_are_full(worker),
+                      atomic_load(&worker->work->session->idle_rtt_ns));
 }
 
 static int take_data(struct pr_worker *worker, const struct pr_transfer *t)
@@ -101,7 +130,10 @@ static int take_data(struct pr_worker *worker, const struct pr_transfer *t)
     const struct pr_chunk *chunk = &worker->walk.chunk;
     uint64_t window_start = t->offset_bytes & ~(worker->work->session->window_bytes - 1);
     uint64_t remote = worker->window->key.addr + (t->offset_bytes - window_start);
-    int err = pr_sender_write(idlest(worker), worker->window,
+    struct pr_sender *sender = idlest(worker);
+    if (!sender)
+        return -EAGAIN;
+    int err = pr_sender_write(sender, worker->window,
                               region_of(worker, chunk->region)->addr + t->offset_bytes, remote,
                               t->len_bytes);
     if (!err)
@@ -281,13 +313,20 @@ static bool epoch_over(const struct pr_worker *worker)
     return atomic_load(&worker->work->acked_epoch) >= worker->epoch && all_idle(worker);
 }
 
+static void note_the_first(struct pr_work *work)
+{
+    uint64_t none = 0;
+    if (!atomic_load_explicit(&work->first_done_ns, memory_order_relaxed))
+        atomic_compare_exchange_strong(&work->first_done_ns, &none, pr_now_ns());
+}
+
 static void publish(struct pr_worker *worker)
 {
-    uint64_t bytes = 0, writes = 0;
-    for (uint32_t i = 0; i < worker->sender_count; i++) {
-        bytes += worker->senders[i].done_bytes;
+    uint64_t bytes = done_bytes(worker), writes = 0;
+    for (uint32_t i = 0; i < worker->sender_count; i++)
         writes += worker->senders[i].done_writes;
-    }
+    if (bytes)
+        note_the_first(worker->work);
     atomic_store_explicit(&worker->bytes_sent, bytes, memory_order_relaxed);
     atomic_store_explicit(&worker->writes, writes, memory_order_relaxed);
 }
@@ -313,8 +352,10 @@ static int advance(struct pr_worker *worker, bool *moved)
         worker->state = PR_WORKER_TAKING;
         *moved = true;
     }
-    if (worker->state == PR_WORKER_TAKING)
+    if (worker->state == PR_WORKER_TAKING) {
         err = feed(worker, moved);
+        look_at_lanes(worker);
+    }
     if (worker->state == PR_WORKER_CLOSING) {
         err = close_epoch(worker);
         *moved |= !err;
@@ -400,10 +441,26 @@ static void worker_main(void *opaque)
     atomic_store(&worker->cpu_ns, pr_thread_cpu_ns());
 }
 
+/* Whoever asked for a number of lanes gets their use as well. To begin with, a fair share of what
+ * the fabric suggests is used. */
+static struct pr_lanes lanes_of(const struct pr_session *session, uint32_t count)
+{
+    const struct pr_fabric_limits *limits = &session->fabric->limits;
+    struct pr_lanes lanes = {.count = count, .used = count};
+    if (session->options.lanes || !limits->lane_flight_bytes)
+        return lanes;
+    uint64_t share =
+        ((uint64_t)limits->suggested_lanes * count + session->lanes - 1) / session->lanes;
+    lanes.lane_bytes = limits->lane_flight_bytes;
+    lanes.used = share && share < count ? (uint32_t)share : count;
+    return lanes;
+}
+
 int pr_worker_open(struct pr_worker *worker, struct pr_work *work, struct pr_lane **lanes,
                    uint32_t count, uint32_t peer_depth, uint32_t peer_message_bytes)
 {
     *worker = (struct pr_worker){.work = work, .wake = PR_EVENT_CLOSED, .epoch = 1};
+    worker->lanes = lanes_of(work->session, count);
     worker->senders = calloc(count, sizeof(*worker->senders));
     if (!worker->senders)
         return pr_error(ENOMEM, "no memory for a worker");

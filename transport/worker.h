@@ -18,6 +18,7 @@
 #define PR_TRANSPORT_WORKER_H
 
 #include "base/ring.h"
+#include "transport/lanes.h"
 #include "transport/sender.h"
 #include "transport/walk.h"
 #include "transport/written.h"
@@ -28,9 +29,10 @@ struct pr_work {
     struct pr_windows *windows;
     struct pr_written *written; /* [regions] */
     struct pr_plan_limits limits;
-    _Atomic uint64_t acked_epoch; /* the control thread sets it, then wakes the workers */
-    _Atomic bool crowded;         /* the caller waits for a place in a ring */
-    _Atomic uint64_t closings;    /* epochs that each worker has closed, summed over the workers */
+    _Atomic uint64_t acked_epoch;   /* the control thread sets it, then wakes the workers */
+    _Atomic uint64_t first_done_ns; /* when a write completed for the first time; 0 = none has */
+    _Atomic bool crowded;           /* the caller waits for a place in a ring */
+    _Atomic uint64_t closings; /* epochs that each worker has closed, summed over the workers */
 };
 
 #define PR_PARKED 64 /* chunks whose window is not ready yet */
@@ -46,6 +48,7 @@ struct pr_worker {
     struct pr_thread *thread;
     struct pr_sender *senders;
     uint32_t sender_count;
+    struct pr_lanes lanes; /* how many of the senders get data */
 
     /* Shared with the caller. */
     struct pr_ring ring;

@@ -30,11 +30,13 @@ struct pagerail_stats {
     uint64_t registered_bytes; /* now: of guest memory, on this side */
     uint64_t registration_ns;  /* spent in registration calls, all threads together */
     uint64_t stream_bytes;     /* device state sent (source) or received (destination) */
-    uint64_t rtt_ns;     /* now: control round trip, least of the last few; 0 = not measured yet */
-    uint64_t cpu_ns;     /* processor time of the library's threads of this session */
-    uint32_t lanes;      /* data lanes */
-    uint32_t rail_state; /* now: enum pagerail_rail_state, of this side's port */
-    const char *fabric;  /* "local", ...; static */
+    uint64_t rtt_ns; /* now: control round trip, least of the last few; 0 = not measured yet */
+    uint64_t cpu_ns; /* processor time of the library's threads of this session */
+    uint64_t first_write_ns; /* source: from the connect call until a write had completed, 0 = none
+                                has; the wait for registration is in it */
+    uint32_t lanes;          /* data lanes */
+    uint32_t rail_state;     /* now: enum pagerail_rail_state, of this side's port */
+    const char *fabric;      /* "local", ...; static */
 };
 
 #ifdef __cplusplus

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "rdma/verbs/greeting.h"
+#include "rdma/verbs/mtu.h"
 
 #include <errno.h>
 
@@ -29,6 +30,8 @@ struct pr_fabric_limits pr_verbs_limits_widest(void)
         .recv_depth = PR_VERBS_RECV_DEPTH,
         .max_private_bytes = PR_VERBS_MAX_PRIVATE,
         .suggested_lanes = PR_VERBS_ROCE_LANES,
+        .connect_ms = PR_VERBS_CONNECT_MS,
+        .silence_ms = PR_VERBS_SILENCE_MS,
     };
 }
 
@@ -43,6 +46,28 @@ void pr_verbs_limits_meet(struct pr_fabric_limits *limits, const struct pr_fabri
     limits->max_private_bytes =
         (uint32_t)smaller(limits->max_private_bytes, other->max_private_bytes);
     limits->suggested_lanes = (uint32_t)smaller(limits->suggested_lanes, other->suggested_lanes);
+    /* Both say how much there can be; zero stands for "not told". */
+    uint64_t flight = limits->lane_flight_bytes, others = other->lane_flight_bytes;
+    limits->lane_flight_bytes = flight && others ? smaller(flight, others) : flight | others;
+    if (other->rate_Bps > limits->rate_Bps)
+        limits->rate_Bps = other->rate_Bps;
+}
+
+/* Bytes a second of a port, by what it says of speed and width; 0 when it names unknown values. */
+static uint64_t rate_of(const struct ibv_port_attr *port)
+{
+    static const struct {
+        uint8_t code;
+        uint32_t megabit; /* of data, each way of the width */
+    } speeds[] = {{1, 2000},   {2, 4000},   {4, 8000},   {8, 10000},
+                  {16, 13600}, {32, 25000}, {64, 50000}, {128, 100000}};
+    static const uint8_t widths[][2] = {{1, 1}, {16, 2}, {2, 4}, {4, 8}, {8, 12}};
+    uint64_t megabit = 0, width = 0;
+    for (unsigned i = 0; i < sizeof(speeds) / sizeof(speeds[0]); i++)
+        megabit = speeds[i].code == port->active_speed ? speeds[i].megabit : megabit;
+    for (unsigned i = 0; i < sizeof(widths) / sizeof(widths[0]); i++)
+        width = widths[i][0] == port->active_width ? widths[i][1] : width;
+    return megabit * width * 1000000 / 8;
 }
 
 int pr_verbs_limits_of(const struct ibv_device_attr *device, const struct ibv_port_attr *port,
@@ -70,6 +95,10 @@ int pr_verbs_limits_of(const struct ibv_device_attr *device, const struct ibv_po
      * has under way; InfiniBand fills a link with one. */
     bool roce = port->link_layer == IBV_LINK_LAYER_ETHERNET;
     limits.suggested_lanes = roce ? PR_VERBS_ROCE_LANES : PR_VERBS_IB_LANES;
+    limits.rate_Bps = rate_of(port);
+    if (device->vendor_id == PR_VERBS_RXE_VENDOR)
+        limits.lane_flight_bytes =
+            (uint64_t)PR_VERBS_RXE_PACKETS * pr_verbs_mtu_bytes(port->active_mtu);
     *out = limits;
     return 0;
 }

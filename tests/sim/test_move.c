@@ -77,6 +77,23 @@ static void many_lanes(void **state)
     run_seeds(move, 20);
 }
 
+/* Where only so much of a lane is under way at once, the path decides how many there are: here and
+ * there, near and far, on fast lines and slow ones. */
+static void lanes_by_the_path(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 24; i++) {
+        struct move move = move_typical();
+        move.options.lanes = 0;
+        move.options.on_stall = PAGERAIL_STALL_FORCE;
+        move.net.latency_ns = i % 2 ? 20000000 : 3000;
+        move.net.lane_Bps = i % 3 ? 125000000 : 12500000000;
+        move.net.limits.rate_Bps = i % 4 == 3 ? 0 : move.net.lane_Bps;
+        move.net.limits.lane_flight_bytes = UINT64_C(8192) << i % 5;
+        run_seeds(move, 1);
+    }
+}
+
 static void same_seed_same_run(void **state)
 {
     (void)state;
@@ -99,6 +116,7 @@ int main(void)
         cmocka_unit_test(tight_pin_budget),
         cmocka_unit_test(one_lane),
         cmocka_unit_test(many_lanes),
+        cmocka_unit_test(lanes_by_the_path),
         cmocka_unit_test(same_seed_same_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

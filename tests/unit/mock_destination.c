@@ -133,6 +133,15 @@ static void on_release(struct mock_destination *d)
         deliver(d->control, message, pr_wire_running_encode(&running, message, sizeof(message)));
 }
 
+static void on_ping(struct mock_destination *d, const void *body, uint32_t len)
+{
+    uint8_t message[64];
+    struct pr_wire_ping ping;
+    if (pr_wire_ping_decode(&ping, body, len))
+        abort();
+    deliver(d->control, message, pr_wire_pong_encode(&ping, message, sizeof(message)));
+}
+
 static void offer_room(struct mock_destination *d)
 {
     uint8_t message[64];
@@ -150,6 +159,10 @@ static void on_message(struct mock_destination *d, struct mock_lane *lane,
     if (d->hook && d->hook(d, lane, header.type))
         return;
     switch (header.type) {
+    case PR_WIRE_PING:
+        if (d->answer_pings)
+            on_ping(d, body, header.body_len);
+        break;
     case PR_WIRE_HELLO:
         on_hello(d, body, header.body_len);
         break;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A destination that answers a real source at once, on the thread that posts
- * (tests/unit/mock_lane.h): it agrees to everything, grants every window, completes every write,
- * acknowledges every epoch, is ready behind the fence and runs the guest when it is released. A
- * test holds parts of that back, or lets it say something that no destination would.
+ * (tests/unit/mock_lane.h): it agrees to everything, grants every window, completes
+ * every write, acknowledges every epoch, is ready behind the fence and runs the guest when it is
+ * released. A test holds parts of that back, or lets it say something that no destination would.
  */
 #ifndef PR_TESTS_UNIT_MOCK_DESTINATION_H
 #define PR_TESTS_UNIT_MOCK_DESTINATION_H
@@ -19,6 +19,7 @@ struct mock_destination {
     struct pr_wire_welcome welcome;
     bool hold_grants, hold_completions, hold_room, hold_ready, hold_running;
     _Atomic bool hold_acks;
+    bool answer_pings;
     uint32_t accept_flags;           /* of every region: fresh, unless changed */
     int refuse_lane;                 /* this data lane (from 1) is refused; 0 = none */
     const char *abort_when_refusing; /* said first, if not NULL */

@@ -11,6 +11,7 @@
 #include "transport/source.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -256,6 +257,109 @@ static void pending_bytes_do_not_drift(void **state)
     mock_destination_close(&d);
 }
 
+/* Measured at a completion, not at a post, and once. */
+static void the_first_write_is_noted_when_it_completed(void **state)
+{
+    (void)state;
+    struct mock_destination d;
+    struct pagerail_stats stats;
+    uint64_t start = pr_now_ns(), first = 0;
+    mock_destination_open(&d);
+    ok(mock_destination_connect(&d, NULL));
+    pagerail_source_stats(d.source, &stats);
+    assert_int_equal(stats.first_write_ns, 0);
+    for (uint64_t epoch = 1; epoch <= 2; epoch++) {
+        ok(pagerail_source_push(d.source, 0, 0, PAGE));
+        ok(pagerail_source_epoch_end(d.source, NULL));
+        ok(pagerail_source_epoch_wait(d.source, epoch, 10000));
+        pagerail_source_stats(d.source, &stats);
+        first = first ? first : stats.first_write_ns;
+        assert_int_equal(stats.first_write_ns, first);
+    }
+    assert_in_range(first, 1, pr_now_ns() - start);
+    mock_destination_close(&d);
+}
+
+/* How long the longest write on the lane is, and how much was posted on it. */
+static uint64_t longest_write(struct mock_destination *d, unsigned lane, uint64_t *sum)
+{
+    uint64_t longest = 0;
+    pthread_mutex_lock(&d->fabric->lock);
+    for (uint32_t i = 0; i < d->data[lane]->posted; i++) {
+        const struct mock_post *post = &d->data[lane]->posts[i];
+        if (post->op != PR_OP_WRITE)
+            continue;
+        longest = post->len > longest ? post->len : longest;
+        *sum += post->len;
+    }
+    pthread_mutex_unlock(&d->fabric->lock);
+    return longest;
+}
+
+/* Where only so much of a lane is under way at once, the round trip is measured before the number
+ * of lanes is told, and writes are short enough for completions to say how it goes. */
+static void lanes_with_a_bound(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t asked, lanes;
+        uint32_t pings; /* before the control thread's own */
+    } rows[] = {{0, 2, 4}, {3, 3, 0}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct mock_destination d;
+        struct pagerail_stats stats;
+        uint64_t sum = 0;
+        uint8_t times[MOCK_REGION_BYTES / PAGE];
+        const struct pagerail_options options = {.size = sizeof(options),
+                                                 .lanes = rows[i].asked,
+                                                 .window_bytes = MOCK_REGION_BYTES,
+                                                 .silence_timeout_ms = 60000};
+        mock_destination_open(&d);
+        d.answer_pings = true;
+        d.fabric->base.limits.suggested_lanes = 2;
+        d.fabric->base.limits.lane_flight_bytes = 32 * KIB;
+        ok(mock_destination_connect(&d, &options));
+        pagerail_source_stats(d.source, &stats);
+        assert_int_equal(stats.lanes, rows[i].lanes);
+        assert_true(mock_messages(d.control, PR_WIRE_PING) >= rows[i].pings);
+        ok(pagerail_source_push(d.source, 0, 0, MOCK_REGION_BYTES));
+        ok(pagerail_source_epoch_end(d.source, NULL));
+        ok(pagerail_source_epoch_wait(d.source, 1, 10000));
+        for (unsigned lane = 0; lane < rows[i].lanes; lane++)
+            assert_true(longest_write(&d, lane, &sum) <= 16 * KIB);
+        assert_int_equal(sum, MOCK_REGION_BYTES);
+        count_pages(&d, d.memory, MOCK_REGION_BYTES, times, sizeof(times));
+        for (size_t p = 0; p < sizeof(times); p++)
+            assert_int_equal(times[p], 1);
+        mock_destination_close(&d);
+    }
+}
+
+/* A lane that completes nothing gets four times what it can have under way, and the epoch's end
+ * only when all was posted. */
+static void no_more_is_posted_than_lanes_need(void **state)
+{
+    (void)state;
+    struct mock_destination d;
+    uint64_t sum = 0;
+    const struct pagerail_options options = {
+        .size = sizeof(options), .window_bytes = MOCK_REGION_BYTES, .silence_timeout_ms = 60000};
+    mock_destination_open(&d);
+    d.answer_pings = true;
+    d.fabric->base.limits.lane_flight_bytes = 32 * KIB;
+    ok(mock_destination_connect(&d, &options));
+    d.hold_completions = true;
+    ok(pagerail_source_push(d.source, 0, 0, MOCK_REGION_BYTES));
+    ok(pagerail_source_epoch_end(d.source, NULL));
+    while (mock_writes(d.data[0]) < 8)
+        sched_yield();
+    assert_int_equal(pagerail_source_epoch_wait(d.source, 1, 50), -EAGAIN);
+    longest_write(&d, 0, &sum);
+    assert_int_equal(sum, 4 * 32 * KIB);
+    assert_int_equal(mock_messages(d.data[0], PR_WIRE_EPOCH_END), 0);
+    mock_destination_close(&d);
+}
+
 /* A pin budget of four windows for a region of sixteen: all of it goes through. */
 static void a_small_budget_is_enough(void **state)
 {
@@ -315,6 +419,9 @@ int main(void)
         cmocka_unit_test(zero_pages_are_told_as_they_are_found),
         cmocka_unit_test(bitmaps_need_not_begin_with_a_chunk),
         cmocka_unit_test(pending_bytes_do_not_drift),
+        cmocka_unit_test(the_first_write_is_noted_when_it_completed),
+        cmocka_unit_test(lanes_with_a_bound),
+        cmocka_unit_test(no_more_is_posted_than_lanes_need),
         cmocka_unit_test(a_small_budget_is_enough),
         cmocka_unit_test(clean_chunks_need_no_window),
     };

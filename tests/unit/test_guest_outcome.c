@@ -35,6 +35,7 @@ static struct pr_outcome full_source(void)
                                    .pages_sent = 20,
                                    .zero_pages = 30,
                                    .rtt_ns = 4500,
+                                   .first_write_ns = 7250000,
                                    .lanes = 2,
                                    .fabric = "local"};
     pr_outcome_stats(&o, &stats);
@@ -71,7 +72,8 @@ static void test_every_promised_key_is_there(void **state)
                                        "fabric",       "verified",          "total_ms",
                                        "downtime_ms",  "downtime_guest_ms", "bytes_sent",
                                        "pages_sent",   "zero_pages",        "rounds",
-                                       "cpu_s_source", "cpu_s_destination", "beside_downtime_ms"};
+                                       "cpu_s_source", "cpu_s_destination", "beside_downtime_ms",
+                                       "first_byte_ms"};
     static const char *const round_keys[] = {"bytes",
                                              "pages",
                                              "zero_pages",
@@ -99,8 +101,9 @@ static void test_what_is_not_known_is_null(void **state)
     struct pr_outcome o;
     pr_outcome_init(&o, &destination_options);
     struct json_object *object = parsed(&o), *value;
-    static const char *const keys[] = {"error",       "fabric",     "verified",     "total_ms",
-                                       "downtime_ms", "bytes_sent", "cpu_s_source", "downtime"};
+    static const char *const keys[] = {"error",        "fabric",      "verified",
+                                       "total_ms",     "downtime_ms", "bytes_sent",
+                                       "cpu_s_source", "downtime",    "first_byte_ms"};
     for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         assert_true(json_object_object_get_ex(object, keys[i], &value));
         assert_null(value);
@@ -132,6 +135,7 @@ static void test_the_source_tells_the_destination(void **state)
     free(text);
     assert_true(o.bytes_sent == 1000 && o.pages_sent == 20 && o.zero_pages == 30);
     assert_true(o.source.cpu_s == 1.5 && o.source.writes == 100 && o.source.largest_gap_ms == 2.25);
+    assert_true(o.first_byte_ms == 7.25);
     assert_true(o.destination.cpu_s == 7);
     assert_int_equal(o.verified, -1);
     assert_int_equal(o.rounds, 100);

@@ -114,7 +114,8 @@ static void poor_devices_are_refused(void **state)
 static void meeting_takes_the_smaller_of_each(void **state)
 {
     (void)state;
-    struct pr_fabric_limits a = {1, 20, 3, 40, 5, 60, 7}, b = {10, 2, 30, 4, 50, 6, 70};
+    struct pr_fabric_limits a = {1, 20, 3, 40, 5, 60, 7, 8, 9, 10, 11},
+                            b = {10, 2, 30, 4, 50, 6, 70, 80, 90, 10, 11};
     pr_verbs_limits_meet(&a, &b);
     assert_int_equal(a.max_write_bytes, 1);
     assert_int_equal(a.max_window_bytes, 2);
@@ -123,6 +124,42 @@ static void meeting_takes_the_smaller_of_each(void **state)
     assert_int_equal(a.recv_depth, 5);
     assert_int_equal(a.max_private_bytes, 6);
     assert_int_equal(a.suggested_lanes, 7);
+    assert_int_equal(a.lane_flight_bytes, 8);
+    assert_int_equal(a.rate_Bps, 90); /* of two lines the faster one */
+    struct pr_fabric_limits nic = {0};
+    pr_verbs_limits_meet(&nic, &b);
+    assert_int_equal(nic.lane_flight_bytes, 80); /* the one that has a bound */
+    pr_verbs_limits_meet(&b, &(struct pr_fabric_limits){0});
+    assert_int_equal(b.lane_flight_bytes, 80);
+}
+
+static void ports_have_a_rate_and_rxe_a_bound(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t vendor;
+        uint8_t speed, width;
+        enum ibv_mtu mtu;
+        uint64_t rate_Bps, flight_bytes;
+    } table[] = {
+        {0x2c9, 64, 2, IBV_MTU_4096, UINT64_C(25000000000), 0}, /* HDR, 4 wide */
+        {0x2c9, 32, 16, IBV_MTU_1024, UINT64_C(6250000000), 0}, /* EDR, 2 wide */
+        {0x2c9, 3, 2, IBV_MTU_1024, 0, 0},                      /* unknown speed */
+        {0x2c9, 64, 3, IBV_MTU_1024, 0, 0},                     /* unknown width */
+        {0xffffff, 1, 1, IBV_MTU_4096, 250000000, 512u << 10},
+        {0xffffff, 1, 1, IBV_MTU_1024, 250000000, 128u << 10},
+    };
+    for (unsigned i = 0; i < COUNT_OF(table); i++) {
+        struct ibv_device_attr device = {
+            .vendor_id = table[i].vendor, .max_qp_wr = 4096, .max_cqe = 4096, .max_sge = 1};
+        struct ibv_port_attr port = {.active_speed = table[i].speed,
+                                     .active_width = table[i].width,
+                                     .active_mtu = table[i].mtu};
+        struct pr_fabric_limits limits;
+        assert_int_equal(pr_verbs_limits_of(&device, &port, &limits), 0);
+        assert_int_equal(limits.rate_Bps, table[i].rate_Bps);
+        assert_int_equal(limits.lane_flight_bytes, table[i].flight_bytes);
+    }
 }
 
 static void mtu_in_bytes(void **state)
@@ -149,6 +186,7 @@ int main(void)
         cmocka_unit_test(limits_follow_the_device),
         cmocka_unit_test(poor_devices_are_refused),
         cmocka_unit_test(meeting_takes_the_smaller_of_each),
+        cmocka_unit_test(ports_have_a_rate_and_rxe_a_bound),
         cmocka_unit_test(mtu_in_bytes),
         cmocka_unit_test(software_devices_have_more_time),
     };
