@@ -122,7 +122,7 @@ smaller_path() {
 
 inside() {
     pagerail=$1
-    parts nobody_listens firewalled wrong_gid memlock smaller_port smaller_path -- "${@:2}"
+    parts nobody_listens firewalled wrong_gid memlock smaller_path smaller_port -- "${@:2}"
 }
 
 [ -n "${rig:-}" ] || inside "$@"
