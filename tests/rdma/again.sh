@@ -11,17 +11,17 @@ export MALLOC_PERTURB_=0
 side() {
     local name=$1
     shift
-    "$@" 'rdma resource show' >"$RIG_OUT/$name.out" 2>"$RIG_OUT/$name.log"
+    "$@" 'rdma resource show' >"$logs/$name.out" 2>"$logs/$name.log"
 }
 
 inside() {
     local again=$1 second
     side destination rig-on -n host1 "$again" rdma:host1:4444 rdma:host0:4444 50 second &
     second=$!
-    soon 'listening' grep -qs waiting "$RIG_OUT/destination.out"
+    soon 'listening' grep -qs waiting "$logs/destination.out"
     status 0 side source "$again" rdma:host0:4444 rdma:host1:4444 50 first
     status 0 wait $second
-    grep -H -e after -e rxe "$RIG_OUT/source.out" "$RIG_OUT/destination.out"
+    grep -H -e after -e rxe "$logs/source.out" "$logs/destination.out"
     part_ends
     finish
 }
