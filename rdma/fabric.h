@@ -57,6 +57,9 @@ struct pr_fabric_limits {
     uint32_t suggested_lanes;   /* lanes that fill a path of the usual length */
     uint64_t lane_flight_bytes; /* a lane has no more under way unacknowledged; 0 = no such limit */
     uint64_t rate_Bps;          /* of the line, as the device tells it; 0 = unknown */
+    uint32_t connect_ms; /* patience for a step of connecting, lost messages included; 0 = usual */
+    uint32_t
+        silence_ms; /* a living peer may be silent for so long, broken links included; 0 = usual */
 };
 
 /* What a fabric's port says of itself. Nothing waits for it: a lane fails by itself if a port stays

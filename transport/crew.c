@@ -122,16 +122,15 @@ static bool push_to_any(void *opaque)
     return false;
 }
 
-/* Tries first: the caller rarely has to wait, and then the workers need not tell it of places. */
-static int push_or_wait(struct pr_crew *crew, bool (*push)(void *arg), void *arg)
+int pr_crew_wait(struct pr_crew *crew, bool (*done)(void *arg), void *arg, uint64_t deadline_ns)
 {
     struct pr_work *work = &crew->work;
     int err = pr_session_failed(work->session);
-    if (err || push(arg))
+    if (err || done(arg))
         return err;
     atomic_store(&work->crowded, true);
     atomic_thread_fence(memory_order_seq_cst);
-    err = pr_session_wait(work->session, push, arg, PR_NEVER);
+    err = pr_session_wait(work->session, done, arg, deadline_ns);
     atomic_store(&work->crowded, false);
     return err;
 }
@@ -139,7 +138,7 @@ static int push_or_wait(struct pr_crew *crew, bool (*push)(void *arg), void *arg
 int pr_crew_push(struct pr_crew *crew, const struct pr_chunk *chunk)
 {
     struct push push = {crew, chunk};
-    return push_or_wait(crew, push_to_any, &push);
+    return pr_crew_wait(crew, push_to_any, &push, PR_NEVER);
 }
 
 struct push_one {
@@ -159,7 +158,7 @@ int pr_crew_epoch_end(struct pr_crew *crew, uint64_t epoch)
     int err = 0;
     for (uint32_t i = 0; i < crew->count && !err; i++) {
         struct push_one push = {&crew->workers[i], &chunk};
-        err = push_or_wait(crew, push_to_one, &push);
+        err = pr_crew_wait(crew, push_to_one, &push, PR_NEVER);
     }
     return err;
 }

@@ -40,6 +40,10 @@ int pr_crew_epoch_acked(struct pr_crew *crew, uint64_t epoch);
 /* Caller's thread. Hands out one chunk; waits while every ring is full. */
 int pr_crew_push(struct pr_crew *crew, const struct pr_chunk *chunk);
 
+/* Caller's thread: waits until done(arg) says so, and asks it again whenever a worker took a chunk
+ * or counted. Asks first: the caller rarely has to wait, and then the workers need not tell it. */
+int pr_crew_wait(struct pr_crew *crew, bool (*done)(void *arg), void *arg, uint64_t deadline_ns);
+
 /* Caller's thread: puts the end of the epoch into every ring. */
 int pr_crew_epoch_end(struct pr_crew *crew, uint64_t epoch);
 

@@ -105,7 +105,7 @@ PAGERAIL_API int pagerail_destination_listen(pagerail_destination *d, const char
     if (err)
         pr_fabric_close(target.fabric);
     else
-        session->fabric = target.fabric;
+        pr_session_set_fabric(session, target.fabric);
     if (!err && *target.route)
         pr_log_info("%s", target.route);
     return err;

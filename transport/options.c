@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define WINDOWS_IN_BUDGET 4
+#define USUAL_CONNECT_MS 4000
+#define USUAL_SILENCE_MS 3000
 #define MIB (UINT64_C(1) << 20)
 
 /* Copies what both know of; refuses set fields that this library is too old for. */
@@ -40,6 +42,15 @@ static int settle(uint32_t *value, uint32_t fallback, uint32_t least, uint32_t m
         return pr_error(EINVAL, "%s is %u: give %u to %u, or 0 for %u", name, *value, least, most,
                         fallback);
     return 0;
+}
+
+/* Where zero leaves it to the fabric. */
+static int check_unless_zero(uint32_t value, uint32_t least, uint32_t most, const char *name)
+{
+    if (!value || (value >= least && value <= most))
+        return 0;
+    return pr_error(EINVAL, "%s is %u: give %u to %u, or 0 for what suits the fabric", name, value,
+                    least, most);
 }
 
 static bool is_power_of_two(uint64_t value)
@@ -98,15 +109,23 @@ int pr_options_window(const struct pagerail_options *options, uint64_t page_byte
     return 0;
 }
 
+void pr_options_suit(struct pagerail_options *options, const struct pr_fabric_limits *limits)
+{
+    if (!options->connect_timeout_ms)
+        options->connect_timeout_ms = limits->connect_ms ? limits->connect_ms : USUAL_CONNECT_MS;
+    if (!options->silence_timeout_ms)
+        options->silence_timeout_ms = limits->silence_ms ? limits->silence_ms : USUAL_SILENCE_MS;
+}
+
 int pr_options_resolve(const struct pagerail_options *given, struct pagerail_options *out)
 {
     struct pagerail_options o;
     int err = copy_stamped(given, &o);
     if (!err)
-        err = settle(&o.connect_timeout_ms, 10000, 1, 3600000, "connect_timeout_ms");
+        err = check_unless_zero(o.connect_timeout_ms, 1, 3600000, "connect_timeout_ms");
     if (!err)
-        err = settle(&o.silence_timeout_ms, 8000, PR_WIRE_MIN_SILENCE_MS, 60000,
-                     "silence_timeout_ms");
+        err = check_unless_zero(o.silence_timeout_ms, PR_WIRE_MIN_SILENCE_MS, 60000,
+                                "silence_timeout_ms");
     if (!err)
         err = settle(&o.registration_threads, 2, 1, 64, "registration_threads");
     if (!err && o.lanes > PR_WIRE_MAX_LANES)

@@ -48,6 +48,12 @@ void pr_session_notify(struct pr_session *session)
         pr_event_raise(&session->changed);
 }
 
+void pr_session_set_fabric(struct pr_session *session, struct pr_fabric *fabric)
+{
+    session->fabric = fabric;
+    pr_options_suit(&session->options, &fabric->limits);
+}
+
 int pr_session_fail(struct pr_session *session, int err)
 {
     /* -EAGAIN is what a wait says when its time is over: a session that ended must not look so. */

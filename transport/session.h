@@ -89,6 +89,9 @@ void pr_session_stop(struct pr_session *session);
  * of an epoch. From on_message. */
 int pr_session_measure(struct pr_session *session);
 
+/* Once: the fabric is the session's from now on, and the options suit it. */
+void pr_session_set_fabric(struct pr_session *session, struct pr_fabric *fabric);
+
 /* Records a failure (the first counts) with the thread's sentence, wakes everybody; returns err. */
 int pr_session_fail(struct pr_session *session, int err);
 

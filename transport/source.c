@@ -178,7 +178,7 @@ static int prepare(struct pagerail_source *source, const char *uri,
         if (err)
             pr_fabric_close(target->fabric);
         else
-            session->fabric = target->fabric;
+            pr_session_set_fabric(session, target->fabric);
     }
     if (err)
         pr_regions_free(&session->regions);

@@ -180,6 +180,50 @@ static uint64_t pending_bytes(struct pagerail_source *source, uint64_t done_byte
     return handed > done ? handed - done : 0;
 }
 
+static bool all_registered(void *opaque)
+{
+    struct pagerail_source *source = opaque;
+    return atomic_load(&source->windows.ready_bytes) == source->session.regions.total_bytes;
+}
+
+PAGERAIL_API int pagerail_source_registered_wait(pagerail_source *source, int timeout_ms)
+{
+    int err = pr_source_check(source);
+    if (err)
+        return err;
+    uint64_t total = source->session.regions.total_bytes, budget = source->windows.budget_bytes;
+    if (budget < total)
+        return pr_error(EINVAL,
+                        "the guest has %llu MiB and a pin budget allows %llu: raise it on both "
+                        "sides, or let memory be registered as it is sent",
+                        (unsigned long long)(total >> 20), (unsigned long long)(budget >> 20));
+    return pr_session_wait(&source->session, all_registered, source,
+                           pr_deadline_after_ms(timeout_ms));
+}
+
+struct pending_wait {
+    struct pagerail_source *source;
+    uint64_t at_most_bytes;
+};
+
+static bool little_pending(void *opaque)
+{
+    struct pending_wait *wait = opaque;
+    struct pr_crew_counts counts = pr_crew_counts(&wait->source->crew);
+    uint64_t done = counts.bytes_sent + counts.zero_pages * PAGERAIL_PAGE_BYTES;
+    return pending_bytes(wait->source, done) <= wait->at_most_bytes;
+}
+
+PAGERAIL_API int pagerail_source_pending_wait(pagerail_source *source, uint64_t at_most_bytes,
+                                              int timeout_ms)
+{
+    int err = pr_source_check(source);
+    if (err)
+        return err;
+    struct pending_wait wait = {source, at_most_bytes};
+    return pr_crew_wait(&source->crew, little_pending, &wait, pr_deadline_after_ms(timeout_ms));
+}
+
 PAGERAIL_API void pagerail_source_stats(pagerail_source *source, struct pagerail_stats *out)
 {
     struct pr_session *session = &source->session;

@@ -40,6 +40,8 @@ static bool ready_locked(struct pr_windows *ws, struct pr_window *w)
         return false;
     w->state = PR_WINDOW_READY;
     lru_append(ws, w);
+    atomic_fetch_add(&ws->ready_bytes, len_of(w));
+    pr_session_notify(ws->session);
     return atomic_exchange(&ws->starving, false) || w->demanded;
 }
 
@@ -177,6 +179,7 @@ static bool evict_one_locked(struct pr_windows *ws)
         return false;
     lru_remove(ws, w);
     w->state = PR_WINDOW_LEAVING;
+    atomic_fetch_sub(&ws->ready_bytes, len_of(w));
     ws->leaving_bytes += len_of(w);
     w->job.fn = leave_job;
     int err = send_drop(w);

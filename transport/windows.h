@@ -51,6 +51,7 @@ struct pr_windows {
     uint64_t prefetch_region, prefetch_index;
     _Atomic bool starving; /* somebody waits for room */
     _Atomic uint64_t registered_bytes;
+    _Atomic uint64_t ready_bytes; /* of READY windows */
     struct pr_registration_cost cost;
     void (*on_change)(void *opaque); /* wakes whoever parked work; any thread */
     void *opaque;

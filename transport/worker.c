@@ -192,7 +192,8 @@ static int start_parked(struct pr_worker *worker)
     return -EAGAIN;
 }
 
-static void tell_of_place(struct pr_worker *worker)
+/* A place in the ring became free, or the figures changed. */
+static void tell_caller(struct pr_worker *worker)
 {
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load(&worker->work->crowded))
@@ -210,7 +211,7 @@ static int start_next(struct pr_worker *worker)
         if (chunk.kind == PR_CHUNK_EPOCH && worker->parked_count)
             return -EAGAIN;
         pr_ring_drop(&worker->ring);
-        tell_of_place(worker);
+        tell_caller(worker);
         if (chunk.kind == PR_CHUNK_EPOCH) {
             worker->state = PR_WORKER_CLOSING;
             return -EAGAIN;
@@ -388,6 +389,7 @@ static int pump_lanes(struct pr_worker *worker, bool *moved)
         *moved |= done;
     }
     publish(worker);
+    tell_caller(worker);
     return 0;
 }
 

@@ -31,7 +31,7 @@ struct pr_work {
     struct pr_plan_limits limits;
     _Atomic uint64_t acked_epoch;   /* the control thread sets it, then wakes the workers */
     _Atomic uint64_t first_done_ns; /* when a write completed for the first time; 0 = none has */
-    _Atomic bool crowded;           /* the caller waits for a place in a ring */
+    _Atomic bool crowded;           /* the caller waits for a place, or for work to be done */
     _Atomic uint64_t closings; /* epochs that each worker has closed, summed over the workers */
 };
 

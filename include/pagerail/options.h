@@ -36,8 +36,11 @@ struct pagerail_options {
     size_t size; /* sizeof(struct pagerail_options): PAGERAIL_OPTIONS_INIT sets it */
 
     /* Either side. */
-    uint32_t connect_timeout_ms;   /* each step of connecting and handshake; 0 = 10000 */
-    uint32_t silence_timeout_ms;   /* a peer silent for so long is dead, 300 to 60000; 0 = 8000 */
+    uint32_t connect_timeout_ms;   /* each step of connecting and handshake; 0 = 10000 over RDMA
+                                      devices, 4000 on one host */
+    uint32_t silence_timeout_ms;   /* a peer silent for so long is dead, 300 to 60000; 0 = 8000 over
+                                      RDMA devices (a link that was down for 2 s is survived), 3000
+                                      on one host */
     uint64_t pin_budget_bytes;     /* guest memory registered at once on this side; 0 = no limit */
     uint32_t registration_threads; /* threads that register memory and scan the dirty log, 1 to 64;
                                       0 = 2 */

@@ -137,6 +137,26 @@ PAGERAIL_API int pagerail_source_epoch_wait(pagerail_source *source, uint64_t ep
                                             int timeout_ms);
 
 /*
+ * pagerail_source_registered_wait: waits until all of the guest's memory is registered on both
+ * sides, which it otherwise becomes while pages are sent.
+ *
+ * timeout_ms: -1 = no limit. ERRORS: -EINVAL a pin budget of either side does not hold all of it;
+ * -EAGAIN the time is over and the session is well.
+ */
+PAGERAIL_API int pagerail_source_registered_wait(pagerail_source *source, int timeout_ms);
+
+/*
+ * pagerail_source_pending_wait: waits until no more than at_most_bytes of what was pushed is
+ * neither sent nor found zero (pending_bytes in pagerail/stats.h). For a caller that hands over
+ * only as much as a rate allows, or that wants to know what is left before it reads the dirty log
+ * again.
+ *
+ * timeout_ms: -1 = no limit. -EAGAIN: the time is over and the session is well.
+ */
+PAGERAIL_API int pagerail_source_pending_wait(pagerail_source *source, uint64_t at_most_bytes,
+                                              int timeout_ms);
+
+/*
  * pagerail_source_set_deadline: from now on, and until pagerail_source_release, a call that waits
  * for the destination and has no time limit of its own (push, epoch_end, write, ...) fails with
  * -ETIMEDOUT once timeout_ms are over. For a VMM that has stopped its guest: a destination that

@@ -30,6 +30,8 @@ struct pr_fabric_limits pr_verbs_limits_widest(void)
         .recv_depth = PR_VERBS_RECV_DEPTH,
         .max_private_bytes = PR_VERBS_MAX_PRIVATE,
         .suggested_lanes = PR_VERBS_ROCE_LANES,
+        .connect_ms = PR_VERBS_CONNECT_MS,
+        .silence_ms = PR_VERBS_SILENCE_MS,
     };
 }
 

@@ -16,7 +16,12 @@
 #define PR_VERBS_ROCE_LANES 4
 #define PR_VERBS_IB_LANES 1
 #define PR_VERBS_RXE_VENDOR 0xffffffu /* what rdma_rxe names itself */
-#define PR_VERBS_RXE_PACKETS 128u     /* it keeps no more of a queue pair unacknowledged */
+/* The connection manager repeats a lost message after 4.3 s: one may get lost. A link that was down
+ * for two seconds comes back with the next repetition of the queue pairs, 2.1 s later on software
+ * RoCE, and the peer's last word may be a third of the limit old by then. */
+#define PR_VERBS_CONNECT_MS 10000u
+#define PR_VERBS_SILENCE_MS 8000u
+#define PR_VERBS_RXE_PACKETS 128u /* it keeps no more of a queue pair unacknowledged */
 
 /* Limits that allow everything; start of pr_verbs_limits_meet over several. */
 struct pr_fabric_limits pr_verbs_limits_widest(void);

@@ -20,6 +20,11 @@ count_failed() {
     failures+=("$1")
 }
 
+count_skipped() {
+    skipped=$((skipped + 1))
+    skips+=("$1")
+}
+
 # build DIR OPTION...: sets DIR up and compiles it, or only $build_target of it; a failure counts as
 # one failed test.
 build() {

@@ -75,7 +75,11 @@ tree
 put base/a.c "$spdx" 'int x;'
 put run '#!/bin/sh' '# SPDX-License-Identifier: BSD-2-Clause'
 put base/meson.build '# SPDX-License-Identifier: BSD-2-Clause'
+put qemu-glue/a.c '/* SPDX-License-Identifier: GPL-2.0-or-later */' 'int x;'
 expect 0 spdx
+tree
+put qemu-glue/a.c "$spdx" 'int x;'
+expect 1 spdx qemu-glue/a.c
 for name in base/a.c base/a.h bench/a.cc base/meson.build docs/man/a.1; do
     tree
     put "$name" 'int x;'

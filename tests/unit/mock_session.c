@@ -37,7 +37,7 @@ void mock_session_open(struct mock_session *ms, const uint64_t *lens, uint32_t c
     ms->control = mock_lane_new(ms->fabric);
     ms->session.peer_name = "the peer";
     assert_int_equal(pr_session_open(&ms->session, &options), 0);
-    ms->session.fabric = &ms->fabric->base;
+    pr_session_set_fabric(&ms->session, &ms->fabric->base);
     ms->session.window_bytes = WINDOW_BYTES;
     open_regions(ms, lens, count);
     pr_channel_open(&ms->session.control, &ms->control->base, NULL);

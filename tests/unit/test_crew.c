@@ -360,6 +360,60 @@ static void no_more_is_posted_than_lanes_need(void **state)
     mock_destination_close(&d);
 }
 
+static void waiting_until_all_is_registered(void **state)
+{
+    (void)state;
+    struct mock_destination d;
+    struct pagerail_stats stats;
+    mock_destination_open(&d);
+    ok(mock_destination_connect(&d, NULL));
+    ok(pagerail_source_registered_wait(d.source, 10000));
+    pagerail_source_stats(d.source, &stats);
+    assert_int_equal(stats.registered_bytes, MOCK_REGION_BYTES);
+    mock_destination_close(&d);
+    mock_destination_open(&d);
+    d.hold_grants = true;
+    ok(mock_destination_connect(&d, NULL));
+    assert_int_equal(pagerail_source_registered_wait(d.source, 1), -EAGAIN);
+    mock_destination_close(&d);
+}
+
+static void a_budget_that_cannot_hold_all_is_told(void **state)
+{
+    (void)state;
+    const struct pagerail_options options = {
+        .size = sizeof(options), .lanes = MOCK_LANES, .pin_budget_bytes = MOCK_REGION_BYTES - PAGE};
+    struct mock_destination d;
+    mock_destination_open(&d);
+    ok(mock_destination_connect(&d, &options));
+    assert_int_equal(pagerail_source_registered_wait(d.source, 1000), -EINVAL);
+    ok(pagerail_source_push(d.source, 0, 0, PAGE)); /* the session is well */
+    mock_destination_close(&d);
+}
+
+/* Zero pages need no completion, data does. */
+static void waiting_until_little_is_pending(void **state)
+{
+    (void)state;
+    struct mock_destination d;
+    mock_destination_open(&d);
+    d.hold_completions = true;
+    ok(mock_destination_connect(&d, NULL));
+    memset(d.memory + 8 * PAGE, 0, 8 * PAGE);
+    ok(pagerail_source_push(d.source, 0, 0, 16 * PAGE));
+    assert_int_equal(pagerail_source_pending_wait(d.source, 16 * PAGE, 0), 0);
+    ok(pagerail_source_pending_wait(d.source, 8 * PAGE, 10000));
+    assert_int_equal(pagerail_source_pending_wait(d.source, 8 * PAGE - 1, 0), -EAGAIN);
+    while (pagerail_source_pending_wait(d.source, 0, 1) == -EAGAIN) {
+        for (int i = 0; i < MOCK_LANES; i++)
+            mock_complete(d.data[i], UINT32_MAX);
+    }
+    ok(pagerail_source_pending_wait(d.source, 0, 0));
+    ok(pagerail_source_abort(d.source, "enough"));
+    assert_int_equal(pagerail_source_pending_wait(d.source, 0, 0), -ECANCELED);
+    mock_destination_close(&d);
+}
+
 /* A pin budget of four windows for a region of sixteen: all of it goes through. */
 static void a_small_budget_is_enough(void **state)
 {
@@ -422,6 +476,9 @@ int main(void)
         cmocka_unit_test(the_first_write_is_noted_when_it_completed),
         cmocka_unit_test(lanes_with_a_bound),
         cmocka_unit_test(no_more_is_posted_than_lanes_need),
+        cmocka_unit_test(waiting_until_little_is_pending),
+        cmocka_unit_test(waiting_until_all_is_registered),
+        cmocka_unit_test(a_budget_that_cannot_hold_all_is_told),
         cmocka_unit_test(a_small_budget_is_enough),
         cmocka_unit_test(clean_chunks_need_no_window),
     };

@@ -20,8 +20,8 @@ static void nothing_given_means_defaults(void **state)
     assert_int_equal(pr_options_resolve(&zero, &out[1]), 0);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(out[i].size, sizeof(out[i]));
-        assert_int_equal(out[i].connect_timeout_ms, 10000);
-        assert_int_equal(out[i].silence_timeout_ms, 8000);
+        assert_int_equal(out[i].connect_timeout_ms, 0);
+        assert_int_equal(out[i].silence_timeout_ms, 0);
         assert_int_equal(out[i].pin_budget_bytes, 0);
         assert_int_equal(out[i].registration_threads, 2);
         assert_int_equal(out[i].lanes, 0);
@@ -32,6 +32,24 @@ static void nothing_given_means_defaults(void **state)
         assert_int_equal(out[i].on_stall, PAGERAIL_STALL_ABORT);
         assert_int_equal(out[i].switchover_timeout_ms, 10000);
     }
+}
+
+static void what_nobody_set_suits_the_fabric(void **state)
+{
+    (void)state;
+    const struct pr_fabric_limits none = {0}, far = {.connect_ms = 10000, .silence_ms = 8000};
+    struct pagerail_options options = {0};
+    pr_options_suit(&options, &none);
+    assert_int_equal(options.connect_timeout_ms, 4000);
+    assert_int_equal(options.silence_timeout_ms, 3000);
+    options = (struct pagerail_options){0};
+    pr_options_suit(&options, &far);
+    assert_int_equal(options.connect_timeout_ms, 10000);
+    assert_int_equal(options.silence_timeout_ms, 8000);
+    options = (struct pagerail_options){.connect_timeout_ms = 1, .silence_timeout_ms = 2};
+    pr_options_suit(&options, &far);
+    assert_int_equal(options.connect_timeout_ms, 1);
+    assert_int_equal(options.silence_timeout_ms, 2);
 }
 
 static void what_was_resolved_resolves_to_itself(void **state)
@@ -175,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_given_means_defaults),
+        cmocka_unit_test(what_nobody_set_suits_the_fabric),
         cmocka_unit_test(what_was_resolved_resolves_to_itself),
         cmocka_unit_test(ranges_of_every_option),
         cmocka_unit_test(windows_by_options_pages_and_fabric),

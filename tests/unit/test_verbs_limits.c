@@ -114,8 +114,8 @@ static void poor_devices_are_refused(void **state)
 static void meeting_takes_the_smaller_of_each(void **state)
 {
     (void)state;
-    struct pr_fabric_limits a = {1, 20, 3, 40, 5, 60, 7, 8, 9},
-                            b = {10, 2, 30, 4, 50, 6, 70, 80, 90};
+    struct pr_fabric_limits a = {1, 20, 3, 40, 5, 60, 7, 8, 9, 10, 11},
+                            b = {10, 2, 30, 4, 50, 6, 70, 80, 90, 10, 11};
     pr_verbs_limits_meet(&a, &b);
     assert_int_equal(a.max_write_bytes, 1);
     assert_int_equal(a.max_window_bytes, 2);

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""QEMU processes for tests: started with our guest, driven by QMP, read on the serial port.
+
+They are started in a Box (tests/rig/lab/box.py), so none outlives the test, however it ends.
+"""
+import json
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+FIRMWARE = ["/usr/share/qemu", "/usr/share/seabios"]
+BEAT = re.compile(r"beat (\d+) gap (\d+) written (\d+) swept (\d+) bad (\d+)")
+
+
+class VmError(Exception):
+    """A VM did not do what the test asked of it; the text has what it said last."""
+
+
+class Beat:
+    """One line of the guest, and when it came (time.monotonic)."""
+
+    def __init__(self, match, at):
+        self.at = at
+        self.number, self.gap_ms, self.written, self.swept, self.bad = map(int, match.groups())
+
+
+class Vm:
+    """One QEMU. `incoming` is a migration URI, or "defer", or None for a guest that boots."""
+
+    def __init__(self, box, binary, name, boot, *, mib=512, incoming=None, extra=(), memory=(),
+                 accel="tcg,thread=multi"):
+        self.name, self.folder = name, Path(tempfile.mkdtemp(prefix=f"{name}.", dir=box.path))
+        self.beats, self.lines, self.events = [], [], []
+        self._news = threading.Condition()
+        qmp_path, serial_path = self.folder / f"{name}.qmp", self.folder / f"{name}.serial"
+        self._stderr_path = self.folder / f"{name}.stderr"
+        listeners = {path: self._listen(path) for path in (qmp_path, serial_path)}
+        command = [str(binary), "-nodefaults", "-no-user-config", "-display", "none",
+                   "-machine", "q35" + (",memory-backend=ram" if memory else ""),
+                   "-accel", accel, "-m", f"{mib}M", "-kernel", str(boot.kernel),
+                   "-append", boot.command_line,
+                   "-chardev", f"socket,id=qmp,path={qmp_path}", "-mon", "chardev=qmp,mode=control",
+                   "-chardev", f"socket,id=serial,path={serial_path}", "-serial", "chardev:serial"]
+        if boot.initrd:
+            command += ["-initrd", str(boot.initrd)]
+        for path in FIRMWARE:
+            command += ["-L", path]
+        command += [*memory, *extra]
+        if incoming:
+            command += ["-incoming", incoming]
+        with open(self._stderr_path, "wb") as stderr:
+            self.process = box.start(command, stdout=stderr, stderr=stderr, cwd=self.folder)
+        try:
+            self._qmp = self._accept(listeners[qmp_path])
+            self._serial = self._accept(listeners[serial_path])
+        finally:
+            for listener in listeners.values():
+                listener.close()
+        self._qmp_file = self._qmp.makefile("rb")
+        json.loads(self._qmp_file.readline())
+        self._answers = []
+        for target in (self._read_qmp, self._read_serial):
+            threading.Thread(target=target, daemon=True).start()
+        self.qmp("qmp_capabilities")
+
+    @staticmethod
+    def _listen(path):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen(1)
+        return listener
+
+    def _accept(self, listener):
+        listener.settimeout(0.2)
+        while True:
+            try:
+                return listener.accept()[0]
+            except TimeoutError:
+                if self.process.poll() is not None:
+                    raise VmError(f"{self.name} ended: {self.stderr()}") from None
+
+    def _read_qmp(self):
+        for line in self._lines(self._qmp_file):
+            message = json.loads(line)
+            with self._news:
+                (self.events if "event" in message else self._answers).append(message)
+                self._news.notify_all()
+        with self._news:
+            self._answers.append(None)
+            self._news.notify_all()
+
+    def _read_serial(self):
+        with self._serial.makefile("rb") as serial:
+            for line in self._lines(serial):
+                at, text = time.monotonic(), line.decode(errors="replace").strip()
+                match = BEAT.search(text)
+                with self._news:
+                    self.lines.append(text)
+                    if match:
+                        self.beats.append(Beat(match, at))
+                    self._news.notify_all()
+
+    @staticmethod
+    def _lines(file):
+        try:
+            yield from file
+        except ConnectionError:
+            pass  # it was killed
+
+    def stderr(self):
+        return self._stderr_path.read_text(errors="replace").strip()
+
+    def wait(self, what, condition, timeout=60):
+        """Wait until condition() holds; it is asked whenever something came from the VM."""
+        deadline = time.monotonic() + timeout
+        with self._news:
+            while not condition():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise VmError(f"{self.name}: no {what} within {timeout} s; its last lines: "
+                                  f"{self.lines[-5:]} {self.stderr()[-500:]}")
+                self._news.wait(min(left, 0.5))
+
+    def qmp(self, command, timeout=30, **arguments):
+        """Run one command; its answer. Raises VmError with QEMU's sentence."""
+        self._answers.clear()
+        request = {"execute": command}
+        if arguments:
+            request["arguments"] = arguments
+        self._qmp.sendall(json.dumps(request).encode() + b"\n")
+        self.wait(f"answer to {command}", lambda: self._answers, timeout)
+        answer = self._answers[0]
+        if answer is None:
+            raise VmError(f"{self.name} ended: {self.stderr()}")
+        if "error" in answer:
+            raise VmError(answer["error"]["desc"])
+        return answer["return"]
+
+    def migration(self):
+        return self.qmp("query-migrate")
+
+    def wait_migration(self, *states, timeout=120):
+        """Poll until the migration is in one of the states; what query-migrate says then."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            info = self.migration()
+            if info.get("status") in states:
+                return info
+            time.sleep(0.01)
+        raise VmError(f"{self.name}: the migration is {info}, not in {states}; {self.stderr()}")
+
+    def running(self):
+        return self.qmp("query-status")["running"]
+
+    def wait_beats(self, count, timeout=120):
+        """That many more lines of the guest."""
+        wanted = len(self.beats) + count
+        self.wait("sign of life", lambda: len(self.beats) >= wanted, timeout)
+        return self.beats[-1]
+
+    def wait_swept(self, times=2, timeout=180):
+        """Until the guest has checked all its memory so often again; it must all be right."""
+        first = self.wait_beats(1, timeout).swept
+        self.wait("check of all memory", lambda: self.beats[-1].swept >= first + times, timeout)
+        if self.beats[-1].bad:
+            raise VmError(f"{self.name}: the guest found {self.beats[-1].bad} wrong pages: "
+                          f"{[line for line in self.lines if 'wrong' in line][:5]}")
+
+    def wait_exit(self, timeout=30):
+        """Its exit status."""
+        return self.process.wait(timeout)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+class Boot:
+    """What a guest boots from. Without an initrd the kernel is the guest."""
+
+    def __init__(self, kernel, initrd, *, mib=200, rate=10, seed=1):
+        self.kernel, self.initrd = kernel, initrd
+        self.command_line = (f"console=ttyS0 quiet panic=-1 guest.mib={mib} guest.rate={rate} "
+                             f"guest.seed={seed}")
+
+
+def felt_downtime_ms(source, destination):
+    """Between the guest's last line there and its first line here."""
+    return (destination.beats[0].at - source.beats[-1].at) * 1000
+
+
+def build_initrd(folder):
+    """Compile guest.c, and pack it; the path."""
+    root = Path(folder) / "initrd"
+    root.mkdir(parents=True, exist_ok=True)
+    source = Path(__file__).parent / "guest.c"
+    subprocess.run(["gcc", "-O2", "-static", "-o", root / "init", source], check=True)
+    (root / "dev").mkdir(exist_ok=True)
+    archive = Path(folder) / "initrd.cpio"
+    names = "init\ndev\n"
+    with open(archive, "wb") as out:
+        subprocess.run(["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=root,
+                       input=names.encode(), stdout=out, check=True)
+    return archive
+
+
+def build_tiny(folder):
+    """Compile tiny.c, a kernel of its own; the path. Its header lies first, at 1 MiB."""
+    image = Path(folder) / "tiny"
+    subprocess.run(["gcc", "-m32", "-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector",
+                    "-fno-asynchronous-unwind-tables", "-mgeneral-regs-only", "-nostdlib", "-static",
+                    "-Wl,--build-id=none,-N,-e,_start,-Ttext=0x101000,--no-warn-rwx-segments",
+                    "-Wl,--section-start=.multiboot=0x100000", "-o", image,
+                    Path(__file__).parent / "tiny.c"], check=True)
+    return image
+
+
+def linux_kernel():
+    """The rig's kernel, unpacked: it boots in a few seconds under TCG."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pagerail" / "rig"
+    script = Path(__file__).parents[1] / "rig" / "lab" / "kernel.sh"
+    out = subprocess.run([script, cache], check=True, stdout=subprocess.PIPE, text=True)
+    return out.stdout.splitlines()[0]
