@@ -6,6 +6,7 @@
  *   the user asks for rdma:              rdma_can_migrate
  *   migration thread starts              rdma_send_setup
  *   a dirty page was found               rdma_sends_runs, rdma_run_bytes, rdma_save_run
+ *   the dirty log was read               rdma_dirty_log_was_read
  *   how much is left                     rdma_pending_bytes
  *   the last byte was written            rdma_hand_over
  *   migration thread ends                rdma_send_cleanup
@@ -35,6 +36,10 @@ bool rdma_sends_runs(void);
 
 /* The longest run to hand over at once: the rate that is allowed shall hold. */
 uint64_t rdma_run_bytes(void);
+
+/* Dirty bits were set: pages may be handed over again, in a new epoch. Called, as rdma_save_run is,
+ * with QEMU's bitmap_mutex held; any thread (auto-converge has a timer that reads the log). */
+void rdma_dirty_log_was_read(void);
 
 /* Hands over one run, whose dirty bits are cleared already. Waits while too much is under way.
  * 0 or negative; then f has the error. */
@@ -84,6 +89,10 @@ static inline uint64_t rdma_run_bytes(void)
 static inline int rdma_save_run(QEMUFile *f, RAMBlock *block, ram_addr_t offset, uint64_t len)
 {
     g_assert_not_reached();
+}
+
+static inline void rdma_dirty_log_was_read(void)
+{
 }
 
 static inline uint64_t rdma_pending_bytes(void)

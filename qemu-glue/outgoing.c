@@ -87,15 +87,9 @@ bool rdma_sends_runs(void)
     return migrate_rdma();
 }
 
-/* Bytes that may go in one of QEMU's periods; 0 = no limit. */
-static uint64_t period_bytes(void)
-{
-    return migration_rate_get();
-}
-
 uint64_t rdma_run_bytes(void)
 {
-    uint64_t period = period_bytes();
+    uint64_t period = migration_rate_get(); /* bytes; 0 = no limit */
     uint64_t fit = period ? MAX(period / 8, RUN_BYTES_LEAST) : RUN_BYTES;
 
     return QEMU_ALIGN_DOWN(MIN(fit, RUN_BYTES), TARGET_PAGE_SIZE);
@@ -107,7 +101,7 @@ uint64_t rdma_run_bytes(void)
  */
 static uint64_t most_pending(RdmaOutgoing *out)
 {
-    uint64_t period = period_bytes();
+    uint64_t period = migration_rate_get(); /* bytes; 0 = no limit */
     struct pagerail_stats stats;
 
     if (!period) {
@@ -117,18 +111,24 @@ static uint64_t most_pending(RdmaOutgoing *out)
     return MIN(period / 8 + 2 * period * stats.rtt_ns / (BUFFER_DELAY * SCALE_MS), PENDING_BYTES);
 }
 
+static bool dirty_log_was_read; /* since the epoch began; under QEMU's bitmap_mutex */
+
+void rdma_dirty_log_was_read(void)
+{
+    dirty_log_was_read = true;
+}
+
 /* A page may be dirty again only after QEMU has read its log again: that begins a new epoch. */
 static int follow_dirty_log(RdmaOutgoing *out)
 {
-    uint64_t syncs = stat64_get(&mig_stats.dirty_sync_count);
-    int err = 0;
+    bool begin = dirty_log_was_read && out->epoch_open;
 
-    if (syncs != out->dirty_syncs && out->epoch_open) {
-        err = pagerail_source_epoch_end(out->session, NULL);
-        out->epoch_open = false;
+    dirty_log_was_read = false;
+    if (!begin) {
+        return 0;
     }
-    out->dirty_syncs = syncs;
-    return err;
+    out->epoch_open = false;
+    return pagerail_source_epoch_end(out->session, NULL);
 }
 
 static int push(RdmaOutgoing *out, RAMBlock *block, ram_addr_t offset, uint64_t len)

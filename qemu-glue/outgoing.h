@@ -10,8 +10,8 @@
  * 0 is followed by the library's fence: what comes after it may be read only when the guest's
  * memory is complete. So the destination needs no message of QEMU's own for that.
  *
- * EPOCHS. QEMU reads its dirty log (dirty_sync_count grows), and from then on may hand a page over
- * again: the first run after that begins a new epoch.
+ * EPOCHS. QEMU reads its dirty log, and from then on may hand a page over again: the first run
+ * after that begins a new epoch. Reading and handing over are never at once: QEMU's bitmap_mutex.
  */
 #ifndef PAGERAIL_GLUE_OUTGOING_H
 #define PAGERAIL_GLUE_OUTGOING_H
@@ -35,7 +35,6 @@ struct RdmaOutgoing {
     /* Migration thread. */
     bool handed;          /* a run since this section began */
     bool epoch_open;      /* a run since the epoch began */
-    uint64_t dirty_syncs; /* when the epoch began */
     uint64_t bytes_seen;  /* by the statistics */
     int64_t last_look_ns; /* when QEMU had read the dirty log for the last time */
     uint64_t copy_ns;     /* from then until the fence was written */

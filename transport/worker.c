@@ -453,7 +453,7 @@ static struct pr_lanes lanes_of(const struct pr_session *session, uint32_t count
         return lanes;
     uint64_t share =
         ((uint64_t)limits->suggested_lanes * count + session->lanes - 1) / session->lanes;
-    lanes.lane_bytes = limits->lane_flight_bytes;
+    lanes.lane_bytes = lanes.flight_bytes = limits->lane_flight_bytes;
     lanes.used = share && share < count ? (uint32_t)share : count;
     return lanes;
 }

@@ -21,7 +21,7 @@ qemu_suite() {
 need_qemu=(
     gcc libc6-dev ninja-build pkg-config python3 python3-venv dpkg-dev patch xz-utils
     libglib2.0-dev libpixman-1-dev libfdt-dev zlib1g-dev
-    qemu-system-data seabios
+    qemu-system-data seabios ipxe-qemu
 )
 
 # The library's sources, and how it and QEMU are built.

@@ -47,7 +47,22 @@ def devices(*where):
     return move(*where, extra=["-device", "VGA,romfile=", "-device", "virtio-balloon-pci"])
 
 
-CASES = {"plain": plain, "memfd": memfd, "huge-pages": huge_pages, "devices": devices}
+def converge(box, binary, kernel, initrd):
+    """A guest that writes faster than it may be sent is slowed down; QEMU's timer then reads the
+    dirty log beside the migration thread."""
+    pair = Pair(box, binary, Boot(kernel, initrd, mib=100, rate=80), mib=256)
+    try:
+        pair.vm.qmp("migrate-set-capabilities",
+                    capabilities=[{"capability": "auto-converge", "state": True}])
+        pair.vm.qmp("migrate-set-parameters",
+                    **{"max-bandwidth": 30 << 20, "downtime-limit": 100,
+                       "cpu-throttle-initial": 50, "cpu-throttle-increment": 20})
+        return told(pair.move())
+    finally:
+        pair.end()
+
+
+CASES = {"plain": plain, "converge": converge, "memfd": memfd, "huge-pages": huge_pages, "devices": devices}
 
 if __name__ == "__main__":
     sys.exit(main(CASES, __doc__))
