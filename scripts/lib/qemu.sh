@@ -137,12 +137,20 @@ qemu_apply_glue() {
 
 # The library, where QEMU's build finds it by pkg-config.
 qemu_library() {
-    local tree=$1
+    local tree=$1 file
     say "building libpagerail"
     configure "$tree/library" --prefix="$tree/prefix" --libdir=lib -Dbuildtype=release \
         -Db_ndebug=false -Dtests=false -Dbench=false -Dfaults=false
     compile "$tree/library" >&2
-    meson install -C "$tree/library" --quiet --no-rebuild >&2
+    # Headers are installed with their sources' times, which may lie before those of objects that
+    # were compiled with older ones: the time of a change is that of its copy.
+    rm -rf "$tree/staged"
+    meson install -C "$tree/library" --quiet --no-rebuild --destdir "$tree/staged" >&2
+    while read -r file; do
+        update "$tree/staged$tree/prefix/$file" "$tree/prefix/$file"
+    done < <(cd "$tree/staged$tree/prefix" && find include -type f)
+    rm -rf "$tree/prefix/lib"
+    cp -a "$tree/staged$tree/prefix/lib" "$tree/prefix/lib"
 }
 
 qemu_configure() {
