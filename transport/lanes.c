@@ -25,7 +25,7 @@ uint32_t pr_lanes_wanted(const struct pr_fabric_limits *limits, uint64_t rtt_ns)
 uint32_t pr_lanes_next(uint32_t used, uint32_t count, uint64_t idle_rtt_ns, uint64_t rtt_ns)
 {
     uint64_t queue_ns = rtt_ns > idle_rtt_ns ? rtt_ns - idle_rtt_ns : 0;
-    uint64_t allowed_ns = at_least(idle_rtt_ns, PR_LANES_QUEUE_NS);
+    uint64_t allowed_ns = at_least(3 * idle_rtt_ns, PR_LANES_QUEUE_NS);
     uint64_t next = used;
     if (queue_ns > allowed_ns)
         next = at_least(
@@ -41,6 +41,41 @@ static void start_over(struct pr_lanes *lanes, uint64_t now_ns, uint64_t done_by
     lanes->since_bytes = done_bytes;
 }
 
+/* With other lanes in use the line carried more or less, so with the fewer ones nothing had stood
+ * in queues, and what was under way was what completes in an idle round trip. That is less than
+ * lane_bytes if something else bounds it, the NIC's queue perhaps. */
+static void learn(struct pr_lanes *lanes, uint32_t used, double rate_Bps, uint64_t idle_rtt_ns)
+{
+    uint64_t learnt = (uint64_t)(rate_Bps * (double)idle_rtt_ns / 1e9 / (double)used);
+    if (learnt && learnt < lanes->flight_bytes)
+        lanes->flight_bytes = learnt;
+}
+
+/* A queue that one lane makes cannot be made shorter, and may be a mistake: two lanes tell. */
+static uint32_t next_of(const struct pr_lanes *lanes, double rate_Bps, uint64_t idle_rtt_ns)
+{
+    double under_way = (double)lanes->used * (double)lanes->flight_bytes;
+    uint64_t rtt_ns = (uint64_t)(under_way * 1e9 / rate_Bps);
+    uint32_t next = pr_lanes_next(lanes->used, lanes->count, idle_rtt_ns, rtt_ns);
+    return next == 1 && lanes->used == 1 && lanes->count > 1 ? 2 : next;
+}
+
+static void measured(struct pr_lanes *lanes, double rate_Bps, uint64_t idle_rtt_ns)
+{
+    bool fewer = lanes->before > lanes->used, more = lanes->before && lanes->before < lanes->used;
+    if (fewer && rate_Bps < 0.9 * lanes->before_Bps) {
+        learn(lanes, lanes->used, rate_Bps, idle_rtt_ns);
+        lanes->used = lanes->before;
+        lanes->before = 0;
+        return;
+    }
+    if (more && rate_Bps > 1.1 * lanes->before_Bps)
+        learn(lanes, lanes->before, lanes->before_Bps, idle_rtt_ns);
+    lanes->before = lanes->used;
+    lanes->before_Bps = rate_Bps;
+    lanes->used = next_of(lanes, rate_Bps, idle_rtt_ns);
+}
+
 void pr_lanes_look(struct pr_lanes *lanes, uint64_t now_ns, uint64_t done_bytes, bool full,
                    uint64_t idle_rtt_ns)
 {
@@ -53,8 +88,6 @@ void pr_lanes_look(struct pr_lanes *lanes, uint64_t now_ns, uint64_t done_bytes,
     uint64_t ns = now_ns - lanes->since_ns, bytes = done_bytes - lanes->since_bytes;
     if (ns < at_least(2 * idle_rtt_ns, LOOK_NS) || bytes < LOOK_LANES * lanes->lane_bytes)
         return;
-    double under_way = (double)lanes->used * (double)lanes->lane_bytes;
-    uint64_t rtt_ns = (uint64_t)(under_way * (double)ns / (double)bytes);
-    lanes->used = pr_lanes_next(lanes->used, lanes->count, idle_rtt_ns, rtt_ns);
+    measured(lanes, (double)bytes * 1e9 / (double)ns, idle_rtt_ns);
     start_over(lanes, now_ns, done_bytes);
 }

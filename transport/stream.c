@@ -4,8 +4,8 @@
 #include "base/error.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Letters in the outbox at which a writer waits: enough to keep every lane's receive buffers busy,
  * little enough that a window's worth is not copied twice. */
@@ -19,7 +19,8 @@ void pr_stream_in_open(struct pr_stream_in *in)
 
 void pr_stream_in_close(struct pr_stream_in *in)
 {
-    free(in->ring);
+    if (in->ring)
+        munmap(in->ring, PR_STREAM_WINDOW_BYTES);
     in->ring = NULL;
     pthread_mutex_destroy(&in->lock);
 }
@@ -106,16 +107,26 @@ static void ring_copy(struct pr_stream_in *in, uint64_t at, void *flat, size_t l
     }
 }
 
+/* Not by malloc: what it is given back by one thread it may keep for that thread's next time. */
+static int map_ring(struct pr_stream_in *in)
+{
+    void *ring = mmap(NULL, PR_STREAM_WINDOW_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (ring == MAP_FAILED)
+        return pr_error(ENOMEM, "no memory for the stream's buffer");
+    in->ring = ring;
+    return 0;
+}
+
 static int store(struct pr_stream_in *in, const struct pr_wire_stream *message)
 {
     if (message->offset != in->received || in->end != UINT64_MAX)
         return pr_error(EPROTO, "the peer's stream has a gap or goes on after its end");
     if (message->len > in->announced - in->received)
         return pr_error(EPROTO, "the peer sent more of the stream than it was given room for");
-    if (!in->ring)
-        in->ring = malloc(PR_STREAM_WINDOW_BYTES);
-    if (!in->ring)
-        return pr_error(ENOMEM, "no memory for the stream's buffer");
+    int err = in->ring ? 0 : map_ring(in);
+    if (err)
+        return err;
     ring_copy(in, in->received, (void *)message->bytes, message->len, true);
     in->received += message->len;
     return 0;

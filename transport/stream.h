@@ -30,7 +30,7 @@ struct pr_stream_out {
 
 struct pr_stream_in {
     pthread_mutex_t lock;
-    uint8_t *ring;             /* PR_STREAM_WINDOW_BYTES; allocated with the first byte */
+    uint8_t *ring;             /* PR_STREAM_WINDOW_BYTES; mapped with the first byte */
     _Atomic uint64_t received; /* statistics read it without the lock */
     uint64_t consumed, announced;
     uint64_t end; /* UINT64_MAX until stream_end came */

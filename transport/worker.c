@@ -443,19 +443,12 @@ static void worker_main(void *opaque)
     atomic_store(&worker->cpu_ns, pr_thread_cpu_ns());
 }
 
-/* Whoever asked for a number of lanes gets their use as well. To begin with, a fair share of what
- * the fabric suggests is used. */
+/* Whoever asked for a number of lanes gets their use as well. */
 static struct pr_lanes lanes_of(const struct pr_session *session, uint32_t count)
 {
-    const struct pr_fabric_limits *limits = &session->fabric->limits;
-    struct pr_lanes lanes = {.count = count, .used = count};
-    if (session->options.lanes || !limits->lane_flight_bytes)
-        return lanes;
-    uint64_t share =
-        ((uint64_t)limits->suggested_lanes * count + session->lanes - 1) / session->lanes;
-    lanes.lane_bytes = limits->lane_flight_bytes;
-    lanes.used = share && share < count ? (uint32_t)share : count;
-    return lanes;
+    uint64_t bound = session->options.lanes ? 0 : session->fabric->limits.lane_flight_bytes;
+    return (struct pr_lanes){
+        .lane_bytes = bound, .flight_bytes = bound, .count = count, .used = count};
 }
 
 int pr_worker_open(struct pr_worker *worker, struct pr_work *work, struct pr_lane **lanes,

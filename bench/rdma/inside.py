@@ -65,6 +65,11 @@ def scattered(report, size):
     return sum(sent for sent, _ in copies) / sum(ms for _, ms in copies) * 1000
 
 
+def rate_of_rounds(report):
+    rounds = report["rounds"]
+    return sum(r["bytes"] for r in rounds) / sum(r["duration_ms"] for r in rounds) * 1000
+
+
 def per_gib(run, side, size="bytes_sent"):
     return run[f"cpu_s_{side}"] * GIB / run[size]
 
@@ -115,13 +120,16 @@ def free(options, tally):
             figure(f"cpu-{side}", "s/GiB", [per_gib(run, side) for run in ours]),
             figure(f"cpu-{side}-ib_write_bw", "s/GiB",
                    [per_gib(run, side, "bytes") for run in reference.runs])]
-    # What a GiB costs the source, and the destination's process meanwhile.
-    sending = [sum(r["bytes"] for r in run["rounds"]) / sum(r["duration_ms"] for r in run["rounds"])
-               * 1000 for run in ours]
-    idle = [run["destination_load"] * GIB / rate for run, rate in zip(ours, sending)
-            if run["destination_load"] is not None]
-    tally.figures.append(figure("cpu-destination-in-rounds", "s/GiB", idle,
-                                bar=0.1 * statistics.median(per_gib(run, "source") for run in ours)))
+    # What the destination's process does while pages come in.
+    busy = [(run["destination_load"], rate_of_rounds(run)) for run in ours
+            if run["destination_load"]]
+    if not busy:
+        raise Failure("no migration was long enough to watch the destination")
+    tally.figures += [
+        figure("cpu-destination-in-rounds", "s/GiB",
+               [load["cpu_s"] * GIB / rate for load, rate in busy]),
+        figure("wakes-destination-in-rounds", "/1000 pages",
+               [load["wakes"] * 1000 * PAGE / rate for load, rate in busy], bar=10)]
 
 
 def line(name, bar):

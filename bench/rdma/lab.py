@@ -80,7 +80,11 @@ def perftest(size, timeout=19):
 
 TICKS = os.sysconf("SC_CLK_TCK")
 WATCHED = """"$@" & pid=$!
-while kill -0 $pid 2>/dev/null; do read -r all </proc/$pid/stat && echo "stat $all"; sleep 0.3; done
+while kill -0 $pid 2>/dev/null; do
+    wakes=$(awk '/^voluntary/ { n += $2 } END { print n }' /proc/$pid/task/*/status 2>/dev/null)
+    read -r all </proc/$pid/stat && echo "stat $wakes $all"
+    sleep 0.5
+done
 wait $pid"""
 
 
@@ -103,22 +107,25 @@ class Lines:
     def when(self, start):
         return next((when for when, line in self.lines if line.startswith(start)), None)
 
-    def seconds(self, start, end):
-        """Processor seconds between the first and the last of the stat lines of that time, and how
-        long that was."""
-        seen = [(when, sum(map(int, line.rpartition(")")[2].split()[11:13])) / TICKS)
+    def used(self, start, end):
+        """Processor seconds and wake-ups between the first and the last of the stat lines of that
+        time, by the second."""
+        seen = [(when, sum(map(int, line.rpartition(")")[2].split()[11:13])) / TICKS,
+                 int(line.split()[1]))
                 for when, line in self.lines if line.startswith("stat ") and start <= when <= end]
-        return (seen[-1][1] - seen[0][1], seen[-1][0] - seen[0][0]) if len(seen) > 1 else None
+        if len(seen) < 2:
+            return None
+        seconds, cpu_s, wakes = (last - first for first, last in zip(seen[0], seen[-1]))
+        return {"cpu_s": cpu_s / seconds, "wakes": wakes / seconds}
 
 
 def load_in_rounds(report, source, destination):
-    """The share of a processor that the destination's process took while pages came in, once it
-    had registered the guest's memory (all of a small guest's before the first byte)."""
+    """What the destination's process did in a second while pages came in, once it had registered
+    the guest's memory (all of a small guest's before the first byte); None if that was too short."""
     start, end = source.when("phase: connecting"), source.when("phase: switchover")
     if start is None or end is None:
         return None
-    used = destination.seconds(start + report["first_byte_ms"] / 1000, end)
-    return used[0] / used[1] if used else None
+    return destination.used(start + report["first_byte_ms"] / 1000, end)
 
 
 def await_end(source, said, stop_s):

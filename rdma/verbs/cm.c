@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RETRIES 7
+#define RETRIES 7     /* unless the device needs another number; the one who connects decides */
 #define RNR_RETRIES 7 /* for ever; credits see to it that none happens */
 
 /* Reasons of a rejection, as InfiniBand numbers them. */

@@ -92,6 +92,7 @@ static int request(const struct attempt *attempt, const void *private_data, uint
                                             private_data, len, greeting);
     struct rdma_conn_param param = pr_verbs_conn_param(greeting, size);
     struct pr_verbs_event event;
+    param.retry_count = pr_verbs_fabric_of(lane->base.fabric)->retries;
     pr_verbs_set_timeout(lane->id, pr_verbs_fabric_of(lane->base.fabric)->ack_timeout_exponent);
     if (rdma_connect(lane->id, &param))
         return refused_call(attempt, "sending the request");

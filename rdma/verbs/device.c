@@ -78,6 +78,7 @@ static int choose(struct pr_verbs_fabric *fabric, struct ibv_context *context, u
         pr_log_warn("%s cannot page on demand: guest memory will be pinned", name);
     fabric->context = context;
     fabric->ack_timeout_exponent = pr_verbs_ack_timeout(&device);
+    fabric->retries = pr_verbs_retries(&device);
     fabric->base.limits = limits;
     return 0;
 }

@@ -18,6 +18,7 @@ struct pr_verbs_fabric {
     struct ibv_context *context;
     struct ibv_pd *pd; /* NULL until a device is chosen; then it stays */
     uint8_t ack_timeout_exponent;
+    uint8_t retries;
     unsigned active_ports; /* of all devices, when they were listed */
     struct pr_verbs_settings settings;
     bool on_demand; /* asked for, and the device can */

@@ -103,6 +103,11 @@ int pr_verbs_limits_of(const struct ibv_device_attr *device, const struct ibv_po
     return 0;
 }
 
+uint8_t pr_verbs_retries(const struct ibv_device_attr *device)
+{
+    return device->vendor_id == PR_VERBS_RXE_VENDOR ? 6 : 7;
+}
+
 uint8_t pr_verbs_ack_timeout(const struct ibv_device_attr *device)
 {
     return device->vendor_id == PR_VERBS_RXE_VENDOR ? 19 : 16;

@@ -44,4 +44,9 @@ void pr_verbs_limits_meet(struct pr_fabric_limits *limits, const struct pr_fabri
  */
 uint8_t pr_verbs_ack_timeout(const struct ibv_device_attr *device);
 
+/* How often to send again before the connection is given up: as often as can be said. The kernel's
+ * software RoCE takes the largest number, 7, for ever, and a path that swallows large packets would
+ * hang a lane for good. */
+uint8_t pr_verbs_retries(const struct ibv_device_attr *device);
+
 #endif

@@ -155,6 +155,19 @@ static void listen_to(const char *command, char *to, size_t size)
         pclose(pipe);
 }
 
+/* What the last connection held goes away a moment later: until it says the same for a while. */
+static void listen_until_settled(const char *command, char *to, size_t size)
+{
+    char before[sizeof(((struct holdings *)0)->said)];
+    unsigned same = 0;
+    listen_to(command, to, size);
+    for (unsigned tries = 0; tries < 200 && same < 5; tries++) {
+        memcpy(before, to, size);
+        listen_to(command, to, size);
+        same = strcmp(before, to) ? 0 : same + 1;
+    }
+}
+
 static struct holdings look(const char *command)
 {
     struct holdings h = {.fds = count_fds()};
@@ -167,7 +180,7 @@ static struct holdings look(const char *command)
     }
     if (status)
         fclose(status);
-    listen_to(command, h.said, sizeof(h.said));
+    listen_until_settled(command, h.said, sizeof(h.said));
     return h;
 }
 

@@ -63,7 +63,7 @@ two_seconds_without_a_link() {
 without_a_link() {
     strike ip link set nic0 nomaster
     source_stays 'link down for good' 8 'has been silent for 8000 ms'
-    destination_ends '' 8 'has been silent for 8000 ms'
+    destination_ends 'link down for good' 8 'has been silent for 8000 ms'
     ip link set nic0 master br0
     part_ends
 }
@@ -85,34 +85,31 @@ source_killed() {
 destination_stopped() {
     strike at_destination STOP
     source_stays 'destination stopped' 8 'the destination has been silent for 8000 ms'
+    start_clock
     at_destination CONT
-    destination_ends '' 1 ''
+    destination_ends 'and goes on' 2 'the source'
     part_ends
 }
 
 source_stopped() {
     strike at_source STOP
     destination_ends 'source stopped' 8 'the source has been silent for 8000 ms'
+    start_clock
     at_source CONT
-    source_stays '' 1 ''
+    source_stays 'and goes on' 2 'the destination'
     part_ends
 }
 
 inside() {
     pagerail=$1
-    destination_killed
-    source_killed
-    destination_stopped
-    source_stopped
     lay_bridge
-    two_seconds_without_a_link
-    without_a_link
-    finish
+    parts destination_killed source_killed destination_stopped source_stopped \
+        two_seconds_without_a_link without_a_link -- "${@:2}"
 }
 
 [ -n "${rig:-}" ] || inside "$@"
 
-lab_inside --hosts 2 --rate 40 --timeout 1200 -- "$2"
+lab_inside --hosts 2 --rate 40 --timeout 1200 -- "${@:2}"
 [ "$failures" != 0 ] || cat "$box/out"
 nothing_left
 finish

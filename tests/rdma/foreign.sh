@@ -39,21 +39,26 @@ at_a_stranger() {
     source_guest
     source_stays "$1 listens" 1 'the other end is no pagerail'
     rig-on -n host1 pkill -x "$1" || true
-    wait $server || true
+    wait "$server" || true
     part_ends
+}
+
+source_at_rping() {
+    at_a_stranger rping -s -p 4444 -C 1
+}
+
+source_at_perftest() {
+    at_a_stranger ib_write_bw -R -F -p 4444
 }
 
 inside() {
     pagerail=$1
-    strangers_at_a_destination
-    at_a_stranger rping -s -p 4444 -C 1
-    at_a_stranger ib_write_bw -R -F -p 4444
-    finish
+    parts strangers_at_a_destination source_at_rping source_at_perftest -- "${@:2}"
 }
 
 [ -n "${rig:-}" ] || inside "$@"
 
-lab_inside --hosts 2 --timeout 600 -- "$2"
+lab_inside --hosts 2 --timeout 600 -- "${@:2}"
 [ "$failures" != 0 ] || cat "$box/out"
 nothing_left
 finish

@@ -11,16 +11,20 @@ source_pid=
 destination_pid=
 failures_before=0
 
-# Both sides' words and figures are $RIG_OUT/SIDE.log and .json.
+# A side's words, in files of host0, whose clock then tells when the last one came; its figures are
+# $RIG_OUT/SIDE.json.
+logs=/tmp/logs
+[ -n "${rig:-}" ] || mkdir -p "$logs"
+
 show_logs() {
     local side
     for side in source destination; do
-        [ ! -s "$RIG_OUT/$side.log" ] || sed "s/^/  $side: /" "$RIG_OUT/$side.log"
+        [ ! -s "$logs/$side.log" ] || sed "s/^/  $side: /" "$logs/$side.log"
     done
 }
 
 has_said() {
-    grep -qsF -- "$2" "$RIG_OUT/$1.log"
+    grep -qsF -- "$2" "$logs/$1.log"
 }
 
 # destination OPTION...: starts one on host1, by $on_destination if something is to be put before
@@ -31,18 +35,18 @@ destination() {
 }
 
 start_destination() {
-    rm -f "$RIG_OUT"/destination.*
+    rm -f "$RIG_OUT/destination.json"
     rig-on -n host1 "${on_destination[@]}" "$pagerail" guest --listen "$uri" --size "$size" \
-        --run-after 0.3 --json "$RIG_OUT/destination.json" "$@" >"$RIG_OUT/destination.log" 2>&1 &
+        --run-after 0.3 --json "$RIG_OUT/destination.json" "$@" >"$logs/destination.log" 2>&1 &
     destination_pid=$!
 }
 
 # source_guest OPTION...: starts one here, by $on_source.
 source_guest() {
-    rm -f "$RIG_OUT"/source.*
+    rm -f "$RIG_OUT/source.json"
     "${on_source[@]}" "$pagerail" guest --to "$uri" --size "$size" \
         --run-before 0.2 --run-after 0.3 --json "$RIG_OUT/source.json" "$@" \
-        >"$RIG_OUT/source.log" 2>&1 &
+        >"$logs/source.log" 2>&1 &
     source_pid=$!
 }
 on_source=()
@@ -76,7 +80,7 @@ start_clock() {
 gives_up() {
     local after
     soon "a complaint of the $1" has_said "$1" 'pagerail guest: ' || return 0
-    after=$(bc <<<"$EPOCHREALTIME - $struck")
+    after=$(bc <<<"$(stat -c %.Y "$logs/$1.log") - $struck")
     ended "$1" 1
     told "$2" "$(printf '%5.1f s, %-11s %s' "$after" "$1:" "$(of "$1" 'j["error"]')")"
     holds "$1" 'j["outcome"] == "failed" and j["error"]'
@@ -119,6 +123,22 @@ PYTHON
 # of source|destination EXPRESSION: its value.
 of() {
     python3 -c "import json, sys; j = json.load(open('$RIG_OUT/$1.json')); print($2)"
+}
+
+# parts DEFAULT... -- [PART]...: runs these functions, or only those that were asked for.
+parts() {
+    local all=()
+    while [ "$1" != -- ]; do
+        all+=("$1")
+        shift
+    done
+    shift
+    [ $# -gt 0 ] || set -- "${all[@]}"
+    while [ $# -gt 0 ]; do
+        "$1"
+        shift
+    done
+    finish
 }
 
 # After each part: what was wrong in it is shown, and nothing of it is left on any host.

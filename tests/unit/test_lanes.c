@@ -55,11 +55,11 @@ static void the_queue_decides(void **state)
         {1 * MS, 2 * MS, 4, 4, 4},
         /* some: one more */
         {1 * MS, 40 * MS, 2, 8, 3},
-        {150 * MS, 260 * MS, 4, 16, 5},
+        {150 * MS, 500 * MS, 4, 16, 5},
         /* too much: as many as make the queue that is allowed */
         {10 * MS, 300 * MS, 4, 4, 1},
         {10 * MS, 100 * MS, 4, 4, 2},
-        {150 * MS, 600 * MS, 8, 16, 4},
+        {150 * MS, 1200 * MS, 8, 16, 4},
         {10 * MS, 9000 * MS, 1, 4, 1},
     };
     for (unsigned i = 0; i < COUNT_OF(table); i++)
@@ -70,14 +70,15 @@ static void the_queue_decides(void **state)
 
 /* A line of so many bytes a second and so long an idle round trip, looked at every 10 ms. Returns
  * the share of the line that was used in the last of the seconds. */
-static double play(struct pr_lanes *lanes, uint64_t line_Bps, uint64_t idle_ns, unsigned seconds)
+static double play(struct pr_lanes *lanes, uint64_t line_Bps, uint64_t idle_ns, uint64_t flight,
+                   unsigned seconds)
 {
     uint64_t now = 1, last_second = 0;
     double done = 0;
     for (unsigned i = 0; i < seconds * 100; i++) {
         if (i + 100 == seconds * 100)
             last_second = (uint64_t)done;
-        double windows = (double)lanes->used * (double)lanes->lane_bytes;
+        double windows = (double)lanes->used * (double)flight;
         double most = windows * 1e9 / (double)idle_ns;
         done += (most < (double)line_Bps ? most : (double)line_Bps) / 100;
         now += 10 * MS;
@@ -93,15 +94,29 @@ static void the_line_is_filled_and_no_more(void **state)
         uint64_t line_Bps, idle_ns;
         uint32_t least, most; /* lanes in the end */
     } table[] = {
-        {10 * MEGA, 150 * MS, 3, 6},  {10 * MEGA, 5 * MS, 1, 2}, {40 * MEGA, 150 * MS, 12, 16},
-        {1000 * MEGA, 1 * MS, 2, 16}, {3 * MEGA, 10 * MS, 1, 1},
+        {10 * MEGA, 150 * MS, 3, 13}, {10 * MEGA, 5 * MS, 1, 2}, {40 * MEGA, 150 * MS, 12, 16},
+        {1000 * MEGA, 1 * MS, 2, 16}, {3 * MEGA, 10 * MS, 1, 2},
     };
     for (unsigned i = 0; i < COUNT_OF(table); i++) {
         for (uint32_t start = 1; start <= 16; start += 5) {
-            struct pr_lanes lanes = {.lane_bytes = 512 * KIB, .count = 16, .used = start};
-            double share = play(&lanes, table[i].line_Bps, table[i].idle_ns, 30);
+            struct pr_lanes lanes = {
+                .lane_bytes = 512 * KIB, .flight_bytes = 512 * KIB, .count = 16, .used = start};
+            double share = play(&lanes, table[i].line_Bps, table[i].idle_ns, 512 * KIB, 30);
             assert_in_range(lanes.used, table[i].least, table[i].most);
             assert_true(share > 0.99);
+        }
+    }
+}
+
+/* Something else lets only a fraction of lane_bytes be under way. */
+static void what_is_really_under_way_is_learnt(void **state)
+{
+    (void)state;
+    for (uint32_t start = 1; start <= 16; start += 3) {
+        for (uint64_t flight = 60 * KIB; flight < 512 * KIB; flight += 50 * KIB) {
+            struct pr_lanes lanes = {
+                .lane_bytes = 512 * KIB, .flight_bytes = 512 * KIB, .count = 16, .used = start};
+            assert_true(play(&lanes, 5 * MEGA, 150 * MS, flight, 60) > 0.9);
         }
     }
 }
@@ -109,7 +124,8 @@ static void the_line_is_filled_and_no_more(void **state)
 static void what_is_not_full_says_nothing(void **state)
 {
     (void)state;
-    struct pr_lanes lanes = {.lane_bytes = 512 * KIB, .count = 8, .used = 4};
+    struct pr_lanes lanes = {
+        .lane_bytes = 512 * KIB, .flight_bytes = 512 * KIB, .count = 8, .used = 4};
     for (uint64_t i = 1; i < 1000; i++)
         pr_lanes_look(&lanes, i * 10 * MS, i * MEGA, i % 5 != 0, 1 * MS);
     assert_int_equal(lanes.used, 4);
@@ -130,6 +146,7 @@ int main(void)
         cmocka_unit_test(lanes_follow_the_product),
         cmocka_unit_test(the_queue_decides),
         cmocka_unit_test(the_line_is_filled_and_no_more),
+        cmocka_unit_test(what_is_really_under_way_is_learnt),
         cmocka_unit_test(what_is_not_full_says_nothing),
         cmocka_unit_test(where_nothing_bounds_a_lane_all_are_used),
     };

@@ -178,6 +178,8 @@ static void software_devices_have_more_time(void **state)
     struct ibv_device_attr nic = {.vendor_id = 0x2c9}, rxe = {.vendor_id = 0xffffff};
     assert_int_equal(pr_verbs_ack_timeout(&nic), 16);
     assert_int_equal(pr_verbs_ack_timeout(&rxe), 19);
+    assert_int_equal(pr_verbs_retries(&nic), 7);
+    assert_int_equal(pr_verbs_retries(&rxe), 6); /* 7 is for ever there */
 }
 
 int main(void)
