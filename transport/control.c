@@ -278,6 +278,8 @@ static int control_turn(struct pr_session *session)
     int err = keep_alive(session);
     if (!err)
         err = judge_lane_loss(session);
+    if (!err && session->on_tick)
+        err = session->on_tick(session->side);
     if (!err && !moved)
         control_sleep(session);
     return err;

@@ -181,6 +181,7 @@ struct pr_crew_counts pr_crew_counts(const struct pr_crew *crew)
         sum.writes += atomic_load_explicit(&worker->writes, memory_order_relaxed);
         sum.zero_pages += atomic_load_explicit(&worker->zero_pages, memory_order_relaxed);
         sum.cpu_ns += atomic_load_explicit(&worker->cpu_ns, memory_order_relaxed);
+        sum.flight_bytes += atomic_load_explicit(&worker->flight_bytes, memory_order_relaxed);
         sum.settled_bytes += atomic_load(&worker->settled_bytes);
     }
     return sum;

@@ -54,6 +54,7 @@ bool pr_crew_settled(const struct pr_crew *crew, uint64_t epoch);
  * epochs that are settled. */
 struct pr_crew_counts {
     uint64_t bytes_sent, writes, zero_pages, cpu_ns, settled_bytes;
+    uint64_t flight_bytes; /* now: of writes that are not complete */
 };
 struct pr_crew_counts pr_crew_counts(const struct pr_crew *crew);
 

@@ -65,6 +65,9 @@ struct pr_session {
     /* The side's own. on_failed: wakes the side's other threads after a failure; any thread, at any
      * time. */
     void (*on_failed)(void *side);
+    /* May be NULL. Control thread, at the latest every third of the silence time-out: 0, or a
+     * failure. */
+    int (*on_tick)(void *side);
     void *side;
 
     /* Who gets the messages that are not common to both sides: the handshake, then the side. */

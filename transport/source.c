@@ -15,6 +15,7 @@
 #include "transport/windows.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pagerail/transport.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,22 @@ static int on_message(void *side, enum pr_wire_type type, const void *body, uint
     }
 }
 
+static int on_tick(void *side)
+{
+    struct pagerail_source *source = side;
+    struct pr_crew_counts counts = pr_crew_counts(&source->crew);
+    uint64_t limit_ms =
+        (uint64_t)PR_STANDSTILL_SILENCES * source->session.options.silence_timeout_ms;
+    if (pr_standstill_look(&source->standstill, pr_now_ns(), counts.bytes_sent,
+                           counts.flight_bytes) < limit_ms * 1000000)
+        return 0;
+    return pr_error(ETIMEDOUT,
+                    "no page has arrived at the destination for %" PRIu64
+                    " s though it answers: something on the way holds back large packets (an MTU "
+                    "smaller than that of the ports?) or all but a trickle",
+                    limit_ms / 1000);
+}
+
 PAGERAIL_API int pagerail_source_new(const struct pagerail_options *options, pagerail_source **out)
 {
     struct pagerail_source *source = calloc(1, sizeof(*source));
@@ -99,6 +116,7 @@ PAGERAIL_API int pagerail_source_new(const struct pagerail_options *options, pag
     source->session.side = source;
     source->session.peer_name = "the destination";
     source->session.on_failed = wake_all;
+    source->session.on_tick = on_tick;
     int err = pr_session_open(&source->session, options);
     if (err) {
         free(source);

@@ -5,6 +5,7 @@
 
 #include "transport/crew.h"
 #include "transport/session.h"
+#include "transport/standstill.h"
 #include "transport/windows.h"
 
 #include <pagerail/transport.h>
@@ -24,6 +25,7 @@ struct pagerail_source {
     _Atomic bool ready, running;
     _Atomic uint64_t acked_ns; /* when the last epoch so far was acknowledged */
     struct pagerail_handover handover;
+    struct pr_standstill standstill; /* the control thread's */
 
     /* What was handed over and what became of it, as known when the last epoch was settled. */
     pthread_mutex_t books;

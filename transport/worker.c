@@ -323,13 +323,16 @@ static void note_the_first(struct pr_work *work)
 
 static void publish(struct pr_worker *worker)
 {
-    uint64_t bytes = done_bytes(worker), writes = 0;
-    for (uint32_t i = 0; i < worker->sender_count; i++)
+    uint64_t bytes = done_bytes(worker), writes = 0, flight_bytes = 0;
+    for (uint32_t i = 0; i < worker->sender_count; i++) {
         writes += worker->senders[i].done_writes;
+        flight_bytes += worker->senders[i].flight_bytes;
+    }
     if (bytes)
         note_the_first(worker->work);
     atomic_store_explicit(&worker->bytes_sent, bytes, memory_order_relaxed);
     atomic_store_explicit(&worker->writes, writes, memory_order_relaxed);
+    atomic_store_explicit(&worker->flight_bytes, flight_bytes, memory_order_relaxed);
 }
 
 /* Whoever waits for the epoch finds all of it in the statistics. */

@@ -69,6 +69,7 @@ struct pr_worker {
 
     /* Written by the worker, read by anybody. */
     _Atomic uint64_t bytes_sent, writes, zero_pages, cpu_ns;
+    _Atomic uint64_t flight_bytes;  /* of writes that are not complete */
     _Atomic uint64_t settled_epoch; /* acknowledged, and all its writes are in the figures above */
     _Atomic uint64_t settled_bytes; /* sent or found zero by its end */
 };
