@@ -143,10 +143,12 @@ parts() {
 
 # After each part: what was wrong in it is shown, and nothing of it is left on any host.
 part_ends() {
-    local host left
+    local host left found
     for host in host0 host1; do
-        left=$(rig-on -n $host pgrep -xl pagerail) || true
-        [ -z "$left" ] || wrong "left on $host: $left"
+        found=0
+        left=$(rig-on -n $host pgrep -xl 'pagerail|again') || found=$?
+        # 1 is pgrep's word for none; that the host cannot be asked is no such answer.
+        [ "$found" = 1 ] || wrong "left on $host (status $found): $left"
         nothing_held $host
     done
     [ "$failures" = "$failures_before" ] || show_logs
