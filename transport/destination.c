@@ -288,7 +288,7 @@ PAGERAIL_API int pagerail_destination_running(pagerail_destination *d)
     uint8_t buffer[64];
     int err = pr_session_failed(&d->session);
     return err ? err
-               : pr_channel_send(&d->session.control, buffer,
+               : pr_session_send(&d->session, buffer,
                                  pr_wire_running_encode(&message, buffer, sizeof(buffer)), NULL);
 }
 
@@ -303,7 +303,7 @@ PAGERAIL_API int pagerail_destination_write_end(pagerail_destination *d)
 {
     if (!d->running)
         return pr_error(EINVAL, "a report follows pagerail_destination_running");
-    return pr_stream_write_end(&d->session.out, &d->session.control);
+    return pr_session_write_end(&d->session);
 }
 
 PAGERAIL_API void pagerail_destination_stats(pagerail_destination *d, struct pagerail_stats *out)

@@ -130,11 +130,23 @@ int pr_session_wait(struct pr_session *session, bool (*condition)(void *arg), vo
     return err;
 }
 
+/* The channel is shut only behind a failure, which says more than that nothing can be queued. */
+static int reason(struct pr_session *session, int err)
+{
+    int failed = err == -ESHUTDOWN ? pr_session_failed(session) : 0;
+    return failed ? failed : err;
+}
+
+int pr_session_send(struct pr_session *session, const void *message, int len, uint64_t *ticket)
+{
+    return reason(session, pr_channel_send(&session->control, message, len, ticket));
+}
+
 int pr_session_send_empty(struct pr_session *session, enum pr_wire_type type, uint64_t *ticket)
 {
     uint8_t buffer[PR_WIRE_HEADER_BYTES];
-    return pr_channel_send(&session->control, buffer,
-                           pr_wire_empty_encode(type, buffer, sizeof(buffer)), ticket);
+    return pr_session_send(session, buffer, pr_wire_empty_encode(type, buffer, sizeof(buffer)),
+                           ticket);
 }
 
 struct writing {
@@ -168,10 +180,12 @@ int pr_session_write(struct pr_session *session, const void *bytes, size_t len, 
     if (err == -EAGAIN)
         return pr_error(ETIMEDOUT, "%s has taken nothing in for %d ms", session->peer_name,
                         stall_ms);
-    if (err || !w.err)
-        return err;
-    err = pr_session_failed(session); /* says more than that nothing can be queued */
-    return err ? err : (int)w.err;
+    return err ? err : reason(session, (int)w.err);
+}
+
+int pr_session_write_end(struct pr_session *session)
+{
+    return reason(session, pr_stream_write_end(&session->out, &session->control));
 }
 
 struct reading {

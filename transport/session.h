@@ -141,9 +141,12 @@ int pr_session_measure_rtt(struct pr_session *session, uint64_t deadline_ns);
 /* The stream, with waiting. stall_ms: -ETIMEDOUT when the peer takes nothing in for so long; -1 =
  * no limit. */
 int pr_session_write(struct pr_session *session, const void *bytes, size_t len, int stall_ms);
+int pr_session_write_end(struct pr_session *session);
 ssize_t pr_session_read(struct pr_session *session, void *to, size_t size, uint64_t deadline_ns);
 
-/* Queues a message without a body on the control channel. */
+/* Queues a message on the control channel, as pr_channel_send, for the caller's thread: in a
+ * session that has failed it returns the failure. The second one: a message without a body. */
+int pr_session_send(struct pr_session *session, const void *message, int len, uint64_t *ticket);
 int pr_session_send_empty(struct pr_session *session, enum pr_wire_type type, uint64_t *ticket);
 
 /* Before pr_session_start: the handshake failed. Tells the peer why, unless it is the peer that

@@ -247,7 +247,7 @@ PAGERAIL_API int pagerail_source_write(pagerail_source *source, const void *byte
 PAGERAIL_API int pagerail_source_write_end(pagerail_source *source)
 {
     int err = pr_source_check(source);
-    return err ? err : pr_stream_write_end(&source->session.out, &source->session.control);
+    return err ? err : pr_session_write_end(&source->session);
 }
 
 static bool flag_set(void *flag)
@@ -295,7 +295,7 @@ static int release(struct pr_session *session)
     pr_session_stop(session); /* nothing is posted any more */
     if (release.ticket && release_posted(&release))
         return 0;
-    return err == -ESHUTDOWN ? pr_session_failed(session) : err;
+    return err;
 }
 
 PAGERAIL_API int pagerail_source_release(pagerail_source *source)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Both sides of a session in one process, over the local fabric. */
+/* Both sides of a session in one process, over the local fabric; and one side that has failed. */
 #include "base/error.h"
 #include "base/runtime.h"
 #include "tests/unit/check.h"
+#include "tests/unit/mock_session.h"
 
 #include <errno.h>
 #include <pagerail/transport.h>
@@ -124,6 +125,26 @@ static void a_guest_of_many_regions_moves(void **state)
     close_side(&r.side);
 }
 
+/* However late its caller's thread learns of it: after the last word nothing can be queued, and
+ * that is not what the caller wants to know. */
+static void a_failed_session_tells_why_it_takes_nothing_more(void **state)
+{
+    (void)state;
+    static const uint64_t lens[] = {PAGE};
+    struct mock_session ms;
+    mock_session_open(&ms, lens, 1, 0);
+    pr_session_fail(&ms.session, pr_error(EPROTO, "what broke"));
+    pr_channel_last_word(&ms.session.control, NULL, 0);
+    pr_error(EIO, "something else");
+    assert_int_equal(pr_session_send_empty(&ms.session, PR_WIRE_READY, NULL), -EPROTO);
+    assert_string_equal(pr_error_message(), "what broke");
+    pr_error(EIO, "something else");
+    assert_int_equal(pr_session_write_end(&ms.session), -EPROTO);
+    assert_string_equal(pr_error_message(), "what broke");
+    assert_int_equal(pr_session_write(&ms.session, "x", 1, -1), -EPROTO);
+    mock_session_close(&ms);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -141,6 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_guest_of_many_regions_moves),
+        cmocka_unit_test(a_failed_session_tells_why_it_takes_nothing_more),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
