@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 static int unsupported(const char *what)
 {
@@ -114,6 +115,12 @@ static void no_lane_close(struct pr_lane *lane)
     (void)lane;
 }
 
+void pr_fabric_plain_rail(struct pr_fabric *fabric, struct pr_rail *out)
+{
+    *out = (struct pr_rail){0};
+    snprintf(out->name, sizeof(out->name), "%s", fabric->name);
+}
+
 const struct pr_fabric_ops pr_fabric_unsupported = {
     .close = no_close,
     .listen = no_listen,
@@ -132,6 +139,7 @@ const struct pr_fabric_ops pr_fabric_unsupported = {
     .arm = no_arm,
     .fd = no_fd,
     .lane_close = no_lane_close,
+    .rail = pr_fabric_plain_rail,
 };
 
 #define FILL(slot)                                                                                 \
@@ -157,6 +165,7 @@ struct pr_fabric_ops pr_fabric_ops_complete(struct pr_fabric_ops ops)
     FILL(arm);
     FILL(fd);
     FILL(lane_close);
+    FILL(rail);
     return ops;
 }
 

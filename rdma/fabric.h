@@ -77,6 +77,13 @@ struct pr_fabric {
     _Atomic int rail_state; /* enum pr_rail_state; a fabric without ports leaves it at 0 */
 };
 
+/* What carries a fabric's lanes, for people. */
+struct pr_rail {
+    char name[64];    /* the device's; "" = none is chosen yet; a fabric without devices: its own */
+    uint64_t retries; /* packets or messages that the device sent again, of all its users, since the
+                         fabric opened; 0 where nobody counts them */
+};
+
 struct pr_listener {
     const struct pr_fabric_ops *ops;
     struct pr_fabric *fabric;
@@ -164,6 +171,7 @@ struct pr_fabric_ops {
     int (*arm)(struct pr_lane *lane);
     int (*fd)(struct pr_lane *lane);
     void (*lane_close)(struct pr_lane *lane);
+    void (*rail)(struct pr_fabric *fabric, struct pr_rail *out);
 };
 
 /* Every operation answers -EOPNOTSUPP (or does nothing where it returns nothing). */
@@ -176,6 +184,15 @@ struct pr_fabric_ops pr_fabric_ops_complete(struct pr_fabric_ops ops);
 static inline void pr_fabric_close(struct pr_fabric *fabric)
 {
     fabric->ops->close(fabric);
+}
+
+/* For the ops of a fabric without devices: its name, and nothing counted. */
+void pr_fabric_plain_rail(struct pr_fabric *fabric, struct pr_rail *out);
+
+/* Reads what the rail is and counts; takes some system calls. */
+static inline void pr_fabric_rail(struct pr_fabric *fabric, struct pr_rail *out)
+{
+    fabric->ops->rail(fabric, out);
 }
 
 /*

@@ -102,6 +102,11 @@ static void fault_dereg(struct pr_mr *mr)
     pr_fabric_dereg(mr);
 }
 
+static void fault_rail(struct pr_fabric *base, struct pr_rail *out)
+{
+    pr_fabric_rail(fabric_of(base)->inner, out);
+}
+
 static const struct pr_fabric_ops fault_ops = {
     .close = fault_close,
     .listen = fault_listen,
@@ -120,6 +125,7 @@ static const struct pr_fabric_ops fault_ops = {
     .arm = pr_fault_lane_arm,
     .fd = pr_fault_lane_fd,
     .lane_close = pr_fault_lane_close,
+    .rail = fault_rail,
 };
 
 static int check_rule(const struct pr_fault_rule *rule, unsigned i)

@@ -33,6 +33,7 @@ static const struct pr_fabric_ops verbs_ops = {
     .arm = pr_verbs_arm,
     .fd = pr_verbs_fd,
     .lane_close = pr_verbs_lane_close,
+    .rail = pr_verbs_rail,
 };
 
 unsigned pr_fabric_verbs_active_ports(const struct pr_fabric *fabric)

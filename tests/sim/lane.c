@@ -340,4 +340,5 @@ const struct pr_fabric_ops sim_ops = {
     .arm = sim_arm,
     .fd = sim_fd,
     .lane_close = sim_lane_close,
+    .rail = pr_fabric_plain_rail,
 };
