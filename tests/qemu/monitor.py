@@ -19,8 +19,8 @@ def parameters(box, binary, kernel, initrd):
     pair = Pair(box, binary, Boot(kernel, initrd, mib=50), mib=256)
     try:
         now = pair.vm.qmp("query-migrate-parameters")
-        check("the default", [now[f"rdma-{name}"] for name in ("fabric", "lanes", "pin-budget")],
-              ["auto", 0, 0])
+        check("the default", [now[f"rdma-{name}"] for name in ("fabric", "rails", "lanes", "pin-budget")],
+              ["auto", "", 0, 0])
         pair.vm.qmp("migrate-set-parameters", **{"rdma-fabric": "local", "rdma-lanes": 3,
                                                  "rdma-pin-budget": 64 << 20})
         for line, wanted in (("rdma-fabric", "local"), ("rdma-lanes", "3"),
@@ -28,7 +28,9 @@ def parameters(box, binary, kernel, initrd):
             if f"{line}: {wanted}" not in hmp(pair.vm, "info migrate_parameters"):
                 raise VmError(f"info migrate_parameters has no '{line}: {wanted}'")
         for line, refused in (("rdma-fabric tin", "tin"), ("rdma-lanes 257", "rdma-lanes"),
-                              ("rdma-lanes -1", "rdma-lanes")):
+                              ("rdma-lanes -1", "rdma-lanes"), ("rdma-pin-budget 1", "256 KiB"),
+                              ("rdma-rails rxe0", "fabric local has none"),
+                              (f"rdma-rails {300 * 'x'}", "255 bytes")):
             if refused not in hmp(pair.vm, f"migrate_set_parameter {line}"):
                 raise VmError(f"'{line}' is not refused")
         check("HMP's answer", hmp(pair.vm, "migrate_set_parameter rdma-lanes 2"), "")
@@ -42,7 +44,8 @@ def parameters(box, binary, kernel, initrd):
 
 
 def fabrics(box, binary, kernel, initrd):
-    """verbs is refused where there is no device; local wherever the host is another one."""
+    """verbs is refused where there is no device, and so is a device by name; local wherever the
+    host is another one."""
     pair = Pair(box, binary, Boot(kernel, initrd, mib=50), mib=256)
     said = []
     try:
@@ -52,7 +55,13 @@ def fabrics(box, binary, kernel, initrd):
             info = pair.vm.wait_migration("failed", "completed")
             check(f"a migration by {fabric} to {host}", info["status"], "failed")
             said.append(info["error-desc"])
-        pair.vm.qmp("migrate-set-parameters", **{"rdma-fabric": "auto"})
+        pair.vm.qmp("migrate-set-parameters", **{"rdma-fabric": "auto", "rdma-rails": "no-such"})
+        pair.vm.qmp("migrate", uri=f"rdma:127.0.0.1:{free_port()}")
+        info = pair.vm.wait_migration("failed", "completed")
+        check("a migration by a device that is none", info["status"], "failed")
+        if "RDMA device" not in info["error-desc"]:
+            raise VmError(f"unclear: {info['error-desc']}")
+        pair.vm.qmp("migrate-set-parameters", **{"rdma-rails": ""})
         pair.move()
     finally:
         pair.end()
@@ -64,11 +73,19 @@ def figures(box, binary, kernel, initrd):
     try:
         pair.vm.qmp("migrate-set-capabilities",
                     capabilities=[{"capability": "rdma-pin-all", "state": True}])
-        info = pair.move()
+        pair.vm.qmp("migrate", uri=pair.await_guest())
+        info = pair.vm.wait_migration("completed", "failed")
+        # Since 10.2 all but the most common figures are behind -a, which older ones do not know.
+        shown = hmp(pair.vm, "info migrate") + hmp(pair.vm, "info migrate -a")
         ram, rdma = info["ram"], info["rdma"]
         check("bytes", rdma["bytes"], ram["normal-bytes"])
         check("zero pages", rdma["zero-pages"], ram["duplicate"])
         check("pending bytes", rdma["pending-bytes"], 0)
+        rails = rdma["rails"]
+        check("the rails", [(r["name"], r["state"], r["bytes"], r["lanes"]) for r in rails],
+              [("local", "up", rdma["bytes"], rdma["lanes"])])
+        if "rdma rail local: up" not in shown or "rdma downtime" not in shown:
+            raise VmError(f"info migrate does not show all: {shown}")
         check("registered bytes >= RAM", rdma["registered-bytes"] >= ram["total"], True)
         if ram["transferred"] < rdma["bytes"] + rdma["stream-bytes"] // 2:
             raise VmError(f"too little counts as transferred: {info}")
