@@ -13,7 +13,6 @@ import threading
 import time
 from pathlib import Path
 
-FIRMWARE = ["/usr/share/qemu", "/usr/share/seabios"]
 BEAT = re.compile(r"beat (\d+) gap (\d+) written (\d+) swept (\d+) bad (\d+)")
 
 
@@ -48,8 +47,6 @@ class Vm:
                    "-chardev", f"socket,id=serial,path={serial_path}", "-serial", "chardev:serial"]
         if boot.initrd:
             command += ["-initrd", str(boot.initrd)]
-        for path in FIRMWARE:
-            command += ["-L", path]
         command += [*memory, *extra]
         if incoming:
             command += ["-incoming", incoming]
