@@ -5,6 +5,7 @@
 #include "base/runtime.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -253,16 +254,24 @@ static int post_out(struct pr_channel *channel)
     return moved;
 }
 
+/* A peer may have said its last words, or released its guest, between our last look and the post
+ * that found it gone: that comes first. */
+static int hear_out(struct pr_channel *channel, const struct pr_channel_handler *handler, int err)
+{
+    char own[PAGERAIL_ERROR_MAX];
+    snprintf(own, sizeof(own), "%s", pr_error_message());
+    int in = take_in(channel, handler);
+    return in < 0 ? in : pr_error(-err, "%s", own);
+}
+
 int pr_channel_pump(struct pr_channel *channel, const struct pr_channel_handler *handler)
 {
     int in = take_in(channel, handler);
     if (in < 0)
         return in;
     int out = post_out(channel);
-    if (out < 0)
-        return out;
-    int err = pr_lane_flush(channel->lane);
-    return err ? err : in | out;
+    int err = out < 0 ? out : pr_lane_flush(channel->lane);
+    return err ? hear_out(channel, handler, err) : in | out;
 }
 
 bool pr_channel_sleep(struct pr_channel *channel, struct pollfd *fd)

@@ -21,7 +21,7 @@ qemu_suite() {
 need_qemu=(
     gcc libc6-dev ninja-build pkg-config python3 python3-venv dpkg-dev patch xz-utils
     libglib2.0-dev libpixman-1-dev libfdt-dev zlib1g-dev
-    qemu-system-data seabios ipxe-qemu
+    qemu-system-data ipxe-qemu
 )
 
 # The library's sources, and how it and QEMU are built.
@@ -61,7 +61,8 @@ debian_version() {
         sed -nE "s/^Version: (([0-9]+:)?${2//./\\.}\+ds.*)/\1/p" | sort -V | tail -n 1
 }
 
-# qemu_fetch VERSION DIR: QEMU's source package and a meson that is new enough, both into DIR.
+# qemu_fetch VERSION DIR: QEMU's source package, and a meson and a SeaBIOS that are new enough, into
+# DIR. An older SeaBIOS than 1.16.3 stands still for half a minute where a SATA drive is empty.
 qemu_fetch() {
     local version=$1 dir=$2 apt=$2.apt uri found
     uri=$(debian_uri)
@@ -87,8 +88,8 @@ SOURCES
     [ -n "$found" ] || die "$uri has no QEMU $version any more; it has:" \
         "$(private_apt "$apt" apt-cache showsrc --only-source qemu | sed -n 's/^Version: //p' | xargs)"
     (cd "$dir.new" && private_apt "$apt" apt-get source --download-only "qemu=$found" &&
-        private_apt "$apt" apt-get download meson) >&2 ||
-        die "apt-get could not fetch QEMU $found or meson (its own message is above)"
+        private_apt "$apt" apt-get download meson seabios) >&2 ||
+        die "apt-get could not fetch QEMU $found, meson or seabios (its own message is above)"
     rm -rf "$apt" "$dir"
     mv "$dir.new" "$dir"
 }
@@ -102,6 +103,15 @@ qemu_unpack() {
     dpkg-source --no-check -x "$source"/qemu_*.dsc "$tree/source" >"$tree/unpack.log" 2>&1 ||
         die "cannot unpack QEMU's source, see $tree/unpack.log"
     dpkg-deb -x "$source"/meson_*.deb "$tree/meson"
+}
+
+# qemu_firmware SOURCE DIR: what QEMU loads into guests, where it looks by itself.
+qemu_firmware() {
+    local source=$1 dir=$2
+    mkdir -p "$dir"
+    ln -s /usr/share/qemu/* /usr/lib/ipxe/qemu/* "$dir/"
+    dpkg-deb --fsys-tarfile "$source"/seabios_*.deb |
+        tar -x -C "$dir" --strip-components=4 ./usr/share/seabios
 }
 
 # update FILE TO: copies what differs, so that ninja sees no change where there is none.
@@ -201,7 +211,7 @@ qemu_build() {
     else
         need "${need_qemu[@]}" libibverbs-dev librdmacm-dev
     fi
-    [ -d "$source" ] || qemu_fetch "$version" "$source"
+    [ -e "$(echo "$source"/seabios_*.deb)" ] || qemu_fetch "$version" "$source"
     [ -f "$tree/meson/usr/bin/meson" ] || qemu_unpack "$source" "$tree"
     if [ "$variant" = pagerail ]; then
         qemu_library "$tree"
@@ -216,6 +226,7 @@ qemu_build() {
     cp "$tree/build/qemu-system-x86_64" "$result.new/bin/"
     [ -z "$tests" ] || cp "$tree/build/tests/qtest/migration-test" "$result.new/bin/"
     [ "$variant" = stock ] || cp -P "$tree/prefix/lib"/libpagerail.so* "$result.new/lib/"
+    qemu_firmware "$source" "$result.new/share/qemu"
     "$result.new/bin/qemu-system-x86_64" --version >/dev/null ||
         die "what was built does not start, see $tree"
     rm -rf "$result"

@@ -24,6 +24,7 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -105,6 +106,21 @@ static void run(void)
     }
 }
 
+/* Drivers, by number, in the order in which they need each other. */
+static void load_modules(void)
+{
+    char path[32];
+    for (int number = 0;; number++) {
+        snprintf(path, sizeof(path), "/modules/%d", number);
+        int fd = open(path, O_RDONLY);
+        if (fd < 0)
+            return;
+        if (syscall(SYS_finit_module, fd, "", 0))
+            printf("module %d does not load\n", number);
+        close(fd);
+    }
+}
+
 static void read_settings(void)
 {
     char line[4096] = "";
@@ -123,6 +139,7 @@ int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
     read_settings();
+    load_modules();
     memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     writes = calloc(pages, sizeof(*writes));
     if (memory == MAP_FAILED || !writes) {

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# QEMU's own migration-test with the glue, its precopy cases, on TCG: /dev/kvm may be there and not
-# run a guest. Prints one line per case as the programs beside it do.
+# QEMU's own migration-test with the glue: all its precopy cases, on TCG, since /dev/kvm may be there
+# and not run a guest. Its cases over rdma: ask a script of QEMU's for an address that has an RDMA
+# device; here they are told the loopback one, and so go over the same-host fabric. Prints one line
+# per case as the programs beside it do.
 #
 #   migration-test.sh QEMU      (scripts/build-qemu --tests)
 set -euo pipefail
@@ -13,17 +15,17 @@ test=${qemu%/*}/migration-test
 }
 box=$(mktemp -d)
 trap 'rm -rf "$box"' EXIT
-cat >"$box/qemu-system-x86_64" <<WRAPPER
+mkdir "$box/scripts"
+cat >"$box/scripts/rdma-migration-helper.sh" <<'HELPER'
 #!/bin/sh
-exec "$qemu" -L /usr/share/qemu -L /usr/share/seabios -L /usr/lib/ipxe/qemu "\$@"
-WRAPPER
-chmod 755 "$box/qemu-system-x86_64"
+if [ "$IP_FAMILY" = ipv6 ]; then printf '[::1]'; else printf 127.0.0.1; fi
+HELPER
+chmod 755 "$box/scripts/rdma-migration-helper.sh"
 hide_kvm='[ ! -e /dev/kvm ] || mount --bind /dev/null /dev/kvm; exec "$@"'
 cd "$box"
 status=0
-QTEST_QEMU_BINARY=$box/qemu-system-x86_64 \
-    unshare -m sh -c "$hide_kvm" sh "$test" --tap -p /x86_64/migration/precopy >"$box/tap" 2>&1 ||
-    status=$?
+QTEST_QEMU_BINARY=$qemu timeout 600 unshare -m sh -c "$hide_kvm" sh \
+    "$test" --tap --full -r /x86_64/migration/precopy >"$box/tap" 2>&1 || status=$?
 sed -nE 's/^ok [0-9]+ (.*) # SKIP *(.*)/SKIP \1: \2/p; t
     s/^ok [0-9]+ (.*)/PASS \1:/p; s/^not ok [0-9]+ -? ?(.*)/FAIL \1:/p' "$box/tap"
 [ "$status" = 0 ] || {

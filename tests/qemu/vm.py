@@ -4,7 +4,6 @@
 They are started in a Box (tests/rig/lab/box.py), so none outlives the test, however it ends.
 """
 import json
-import os
 import re
 import socket
 import subprocess
@@ -13,7 +12,6 @@ import threading
 import time
 from pathlib import Path
 
-FIRMWARE = ["/usr/share/qemu", "/usr/share/seabios"]
 BEAT = re.compile(r"beat (\d+) gap (\d+) written (\d+) swept (\d+) bad (\d+)")
 
 
@@ -48,8 +46,6 @@ class Vm:
                    "-chardev", f"socket,id=serial,path={serial_path}", "-serial", "chardev:serial"]
         if boot.initrd:
             command += ["-initrd", str(boot.initrd)]
-        for path in FIRMWARE:
-            command += ["-L", path]
         command += [*memory, *extra]
         if incoming:
             command += ["-incoming", incoming]
@@ -171,9 +167,24 @@ class Vm:
             raise VmError(f"{self.name}: the guest found {self.beats[-1].bad} wrong pages: "
                           f"{[line for line in self.lines if 'wrong' in line][:5]}")
 
+    def phase(self):
+        """Where its outgoing migration is, by the events that have come ("events" must be on)."""
+        with self._news:
+            for event in reversed(self.events):
+                if event["event"] == "MIGRATION":
+                    return event["data"]["status"]
+        return "none"
+
+    def complaints(self):
+        """What it said on stderr, without what is only for information."""
+        return [line for line in self.stderr().splitlines() if ": info: " not in line]
+
     def wait_exit(self, timeout=30):
         """Its exit status."""
-        return self.process.wait(timeout)
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise VmError(f"{self.name} has not ended within {timeout} s") from None
 
     def kill(self):
         if self.process.poll() is None:
@@ -181,49 +192,6 @@ class Vm:
         self.process.wait()
 
 
-class Boot:
-    """What a guest boots from. Without an initrd the kernel is the guest."""
-
-    def __init__(self, kernel, initrd, *, mib=200, rate=10, seed=1):
-        self.kernel, self.initrd = kernel, initrd
-        self.command_line = (f"console=ttyS0 quiet panic=-1 guest.mib={mib} guest.rate={rate} "
-                             f"guest.seed={seed}")
-
-
 def felt_downtime_ms(source, destination):
     """Between the guest's last line there and its first line here."""
     return (destination.beats[0].at - source.beats[-1].at) * 1000
-
-
-def build_initrd(folder):
-    """Compile guest.c, and pack it; the path."""
-    root = Path(folder) / "initrd"
-    root.mkdir(parents=True, exist_ok=True)
-    source = Path(__file__).parent / "guest.c"
-    subprocess.run(["gcc", "-O2", "-static", "-o", root / "init", source], check=True)
-    (root / "dev").mkdir(exist_ok=True)
-    archive = Path(folder) / "initrd.cpio"
-    names = "init\ndev\n"
-    with open(archive, "wb") as out:
-        subprocess.run(["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=root,
-                       input=names.encode(), stdout=out, check=True)
-    return archive
-
-
-def build_tiny(folder):
-    """Compile tiny.c, a kernel of its own; the path. Its header lies first, at 1 MiB."""
-    image = Path(folder) / "tiny"
-    subprocess.run(["gcc", "-m32", "-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector",
-                    "-fno-asynchronous-unwind-tables", "-mgeneral-regs-only", "-nostdlib", "-static",
-                    "-Wl,--build-id=none,-N,-e,_start,-Ttext=0x101000,--no-warn-rwx-segments",
-                    "-Wl,--section-start=.multiboot=0x100000", "-o", image,
-                    Path(__file__).parent / "tiny.c"], check=True)
-    return image
-
-
-def linux_kernel():
-    """The rig's kernel, unpacked: it boots in a few seconds under TCG."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pagerail" / "rig"
-    script = Path(__file__).parents[1] / "rig" / "lab" / "kernel.sh"
-    out = subprocess.run([script, cache], check=True, stdout=subprocess.PIPE, text=True)
-    return out.stdout.splitlines()[0]

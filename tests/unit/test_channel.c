@@ -306,6 +306,41 @@ static void a_failed_lane_ends_the_pump_behind_its_last_message(void **state)
     close_ends(&ends);
 }
 
+static void leave_with_a_word(struct mock_lane *lane, const struct mock_post *post)
+{
+    (void)post;
+    lane->mock->on_post = NULL;
+    mock_deliver_empty(lane, PR_WIRE_READY, 0);
+    mock_fail(lane, -ECONNRESET);
+}
+
+/* The peer speaks and leaves after our look at what came in, and before our last post. */
+static void a_post_that_fails_does_not_drown_the_last_message(void **state)
+{
+    (void)state;
+    struct ends ends;
+    open_agreed(&ends);
+    ends.answer = -EXDEV;
+    ends.fabric->on_post = leave_with_a_word;
+    send_bye(&ends);
+    send_bye(&ends);
+    assert_int_equal(pump(&ends), -EXDEV);
+    assert_int_equal(ends.heard, 1);
+    close_ends(&ends);
+}
+
+static void a_post_that_fails_is_told_when_nothing_else_is(void **state)
+{
+    (void)state;
+    struct ends ends;
+    open_agreed(&ends);
+    mock_post_err(ends.lane, -ECONNRESET);
+    send_bye(&ends);
+    assert_int_equal(pump(&ends), -ECONNRESET);
+    assert_string_equal(pr_error_message(), "the mock refused a post");
+    close_ends(&ends);
+}
+
 static void a_handler_error_ends_the_pump(void **state)
 {
     (void)state;
@@ -401,6 +436,8 @@ int main(void)
         cmocka_unit_test(bytes_that_are_no_message_are_refused),
         cmocka_unit_test(an_unknown_completion_is_an_error),
         cmocka_unit_test(a_failed_lane_ends_the_pump_behind_its_last_message),
+        cmocka_unit_test(a_post_that_fails_does_not_drown_the_last_message),
+        cmocka_unit_test(a_post_that_fails_is_told_when_nothing_else_is),
         cmocka_unit_test(a_handler_error_ends_the_pump),
         cmocka_unit_test(the_last_word_is_all_that_still_goes_out),
         cmocka_unit_test(silence_may_be_the_last_word),
