@@ -95,7 +95,7 @@ def main(cases, description):
     arguments = parser.parse_args()
     failures = 0
     with Box() as box:
-        kernel, initrd = GUESTS[arguments.guest](box.path)
+        kernel, initrd = GUESTS[arguments.guest](os.environ.get("RIG_OUT", box.path))
         for name in arguments.cases or cases:
             start = time.monotonic()
             verdict = "PASS"
