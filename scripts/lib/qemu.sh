@@ -202,6 +202,15 @@ qemu_compile() {
     }
 }
 
+# The test program, and what finds RDMA devices for it, where this QEMU has that.
+qemu_copy_tests() {
+    cp "$1/build/tests/qtest/migration-test" "$2/"
+    [ ! -e "$1/source/scripts/rdma-migration-helper.sh" ] || {
+        mkdir "$2/scripts"
+        cp "$1/source/scripts/rdma-migration-helper.sh" "$2/scripts/"
+    }
+}
+
 # qemu_build VERSION VARIANT CACHE RESULT TESTS
 qemu_build() {
     local version=$1 variant=$2 cache=$3 result=$4 tests=$5 start=$SECONDS
@@ -224,7 +233,7 @@ qemu_build() {
     rm -rf "$result.new"
     mkdir -p "$result.new/bin" "$result.new/lib"
     cp "$tree/build/qemu-system-x86_64" "$result.new/bin/"
-    [ -z "$tests" ] || cp "$tree/build/tests/qtest/migration-test" "$result.new/bin/"
+    [ -z "$tests" ] || qemu_copy_tests "$tree" "$result.new/bin"
     [ "$variant" = stock ] || cp -P "$tree/prefix/lib"/libpagerail.so* "$result.new/lib/"
     qemu_firmware "$source" "$result.new/share/qemu"
     "$result.new/bin/qemu-system-x86_64" --version >/dev/null ||
