@@ -4,6 +4,7 @@
 They are started in a Box (tests/rig/lab/box.py), so none outlives the test, however it ends.
 """
 import json
+import os
 import re
 import socket
 import subprocess
