@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests/qemu"))
-from vm import Boot, Vm, VmError, felt_downtime_ms  # noqa: E402  (the tests', two folders away)
+from boot import Boot  # noqa: E402  (the tests', two folders away)
+from vm import Vm, VmError, felt_downtime_ms  # noqa: E402
 
 GUEST_MIB = 512
 WRITTEN_MIB = 200
