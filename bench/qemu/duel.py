@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Two QEMUs move the same guest in turn: pagerail's and the stock one. Here or in a lab."""
-import json
 import os
 import socket
-import statistics
 import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests/qemu"))
-from boot import Boot  # noqa: E402  (the tests', two folders away)
+ROOT = Path(__file__).resolve().parents[2]
+for folder in ("tests/qemu", "tests/rig/lab", "bench/rdma"):
+    sys.path.insert(0, str(ROOT / folder))
+from boot import Boot  # noqa: E402  (the tests' guest and QEMU)
+from inside import figure  # noqa: E402  (as bench rdma)
 from vm import Vm, VmError, felt_downtime_ms  # noqa: E402
 
-GUEST_MIB = 512
-WRITTEN_MIB = 200
-DIRTY_MIB_S = 10
 LIMIT_S = 300
 LOOK_S = 0.1
 
@@ -45,14 +43,18 @@ def free_port():
 
 
 class Guest:
-    """The guest that all of them move: where it is, and where it goes to."""
+    """The guest that both of them move, to the host `there`: so many MiB, of which it has written
+    some and goes on writing `rate` a second. prealloc: the host has all of it ready before."""
 
-    def __init__(self, box, kernel, there, accel="tcg,thread=multi"):
-        self.box, self.there, self.accel = box, there, accel
-        self.boot = Boot(kernel, None, mib=WRITTEN_MIB, rate=DIRTY_MIB_S)
+    def __init__(self, box, kernel, there, *, mib=512, written=200, rate=10, prealloc=False):
+        self.box, self.there, self.mib = box, there, mib
+        self.boot = Boot(kernel, None, mib=written, rate=rate)
+        self.memory = ["-object", f"memory-backend-ram,id=ram,size={mib}M,prealloc=on"]
+        if not prealloc:
+            self.memory = []
 
     def start(self, side, name, **options):
-        vm = Vm(self.box, side.binary, name, self.boot, mib=GUEST_MIB, accel=self.accel, **options)
+        vm = Vm(self.box, side.binary, name, self.boot, mib=self.mib, memory=self.memory, **options)
         side.prepare(vm)
         return vm
 
@@ -126,14 +128,6 @@ def told(side, run):
         f"{run['bytes'] >> 20} MiB, first round {rate / 1e6 if rate else 0:.1f} MB/s{more}")
 
 
-def figure(name, unit, samples, bar=None):
-    row = {"name": name, "unit": unit, "median": statistics.median(samples), "min": min(samples),
-           "max": max(samples), "samples": len(samples)}
-    if bar is not None:
-        row |= {"bar": bar, "holds": row["median"] <= bar}
-    return row
-
-
 def figures(part, ours, stock, bars):
     """ours, stock: runs that were made in turn. bars: what the ratio of each may be."""
     rows = []
@@ -145,17 +139,17 @@ def figures(part, ours, stock, bars):
     return rows
 
 
-def duel(guest, sides, count, between=lambda: None):
-    """Runs of both sides in turn, `between` after each of the first side's."""
+def duel(guest, sides, count, reference=None):
+    """Runs of both sides in turn; the reference is taken before and after each of the first
+    side's."""
     runs = [[], []]
     for number in range(count):
         for index in (0, 1) if number % 2 else (1, 0):
+            if reference and not index:
+                reference()
             runs[index].append(move(guest, sides[index]))
             told(sides[index], runs[index][-1])
-            if not index:
-                between()
+            if reference and not index:
+                reference()
     return runs
 
-
-def write(file, ratios, rows):
-    Path(file).write_text(json.dumps({"ratios": ratios, "figures": rows}), encoding="utf-8")

@@ -1,88 +1,90 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""One part of `scripts/bench qemu`, on this machine or on host0 of its lab."""
+"""One part of `scripts/bench qemu`, on this machine or on host0 of its lab; writes
+$RIG_OUT/told.json."""
 import argparse
-import statistics
 import sys
-from pathlib import Path
 
-import duel
-from duel import Guest, Side, VmError, say
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "rdma"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests/rig/lab"))
-from box import Box  # noqa: E402  (the rig's)
-from lab import MIB, Failure, again, perftest  # noqa: E402  (bench rdma's)
+from duel import Guest, Side, VmError, duel, figures, say
+from box import Box  # (found by duel)
+from inside import Tally, ratio
+from lab import MIB, Failure, again, perftest
 
 CHANNELS = 4
 PERFTEST_BYTES = 64 * MIB
 
 
-def plain(guest, options):
-    sides = (Side("pagerail", options.ours, "rdma"),
-             Side("stock multifd", options.stock, "tcp", ["multifd"],
-                  **{"multifd-channels": CHANNELS}))
-    ours, stock = duel.duel(guest("127.0.0.1"), sides, options.runs)
-    return [], duel.figures("same-host", ours, stock, {"total": 0.5, "downtime": 1.0})
+def same_host(box, options, prealloc):
+    """A guest that is large enough to take longer than QEMU takes to decide anything."""
+    guest = Guest(box, options.kernel, "127.0.0.1", mib=1024, written=700, prealloc=prealloc)
+    multifd = Side("stock multifd", options.stock, "tcp", ["multifd"],
+                   **{"multifd-channels": CHANNELS})
+    return duel(guest, (Side("pagerail", options.ours, "rdma"), multifd), options.runs)
+
+
+def ready_memory(box, options, tally):
+    runs = same_host(box, options, True)
+    tally.figures += figures("same-host", *runs, {"total": 0.5, "downtime": 1.0})
+
+
+def fresh_memory(box, options, tally):
+    """Both wait for the kernel, and for its host, to give the destination memory."""
+    tally.figures += figures("same-host-fresh", *same_host(box, options, False), {})
 
 
 def rdma_sides(options):
     return Side("pagerail", options.ours, "rdma"), Side("stock rdma", options.stock, "rdma")
 
 
-def one_host(guest, options):
-    ours, stock = duel.duel(guest("host0"), rdma_sides(options), options.runs)
-    return [], duel.figures("one-host", ours, stock, {"total": 0.6, "downtime": 0.6})
+def one_host(box, options, tally):
+    runs = duel(Guest(box, options.kernel, "host0"), rdma_sides(options), options.runs)
+    tally.figures += figures("one-host", *runs, {"total": 0.6, "downtime": 0.6})
 
 
 def wire(ours, references):
-    """Bytes a second of first rounds against ib_write_bw right before and right after."""
+    """Bytes a second of first rounds, and ib_write_bw right before and right after."""
     pairs = [(run["first_round_Bps"], (before + after) / 2)
-             for run, before, after in zip(ours, references, references[1:])
+             for run, before, after in zip(ours, references[::2], references[1::2])
              if run["first_round_Bps"]]
     if not pairs:
         raise Failure("no first round was long enough to be measured")
-    values = [a / b for a, b in pairs]
-    middle = statistics.median(values)
-    return {"name": "two-hosts-wire", "ours": "pagerail", "reference": "ib_write_bw",
-            "median": middle, "min": min(values), "max": max(values), "pairs": len(values),
-            "bar": 0.9, "holds": middle >= 0.9, "ours_Bps": statistics.median(a for a, _ in pairs),
-            "reference_Bps": statistics.median(b for _, b in pairs)}
+    return ratio("two-hosts-wire", pairs, 0.9)
 
 
-def two_hosts(guest, options):
+def two_hosts(box, options, tally):
+    """Slower than within one host, so the guest writes less."""
     references = []
 
     def reference():
         references.append(again(perftest, PERFTEST_BYTES)["Bps"])
         say(f"ib_write_bw: {references[-1] / 1e6:.1f} MB/s")
 
-    reference()
-    ours, stock = duel.duel(guest("host1"), rdma_sides(options), options.runs, reference)
-    return ([wire(ours, references)],
-            duel.figures("two-hosts", ours, stock, {"total": 0.7, "downtime": 0.6}))
+    guest = Guest(box, options.kernel, "host1", rate=2)
+    runs = duel(guest, rdma_sides(options), options.runs, reference)
+    tally.ratios.append(wire(runs[0], references))
+    tally.figures += figures("two-hosts", *runs, {"total": 0.7, "downtime": 0.6})
 
 
-PARTS = {"same-host": plain, "one-host": one_host, "two-hosts": two_hosts}
+PARTS = {"same-host": ready_memory, "same-host-fresh": fresh_memory, "one-host": one_host,
+         "two-hosts": two_hosts}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("kernel", help="the guest (tests/qemu/tiny.c)")
-    parser.add_argument("ours")
-    parser.add_argument("stock")
-    parser.add_argument("told", help="file for the figures")
+    parser.add_argument("ours", help="qemu-system-x86_64 with pagerail")
+    parser.add_argument("stock", help="qemu-system-x86_64 as it is")
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
+    tally = Tally()
     try:
         with Box() as box:
-            ratios, rows = PARTS[options.part](
-                lambda there: Guest(box, options.kernel, there), options)
+            PARTS[options.part](box, options, tally)
     except (Failure, VmError) as error:
         say(error)
         return 1
-    duel.write(options.told, ratios, rows)
+    tally.write()
     return 0
 
 
