@@ -56,6 +56,13 @@ static void no_dereg(struct pr_mr *mr)
     (void)mr;
 }
 
+/* Registering costs nothing. */
+static bool always_pays(struct pr_fabric *fabric, const void *addr, uint64_t len)
+{
+    (void)fabric, (void)addr, (void)len;
+    return true;
+}
+
 static int no_post_write(struct pr_lane *lane, const struct pr_rma *write)
 {
     (void)lane, (void)write;
@@ -129,6 +136,7 @@ const struct pr_fabric_ops pr_fabric_unsupported = {
     .connect = no_connect,
     .reg = no_reg,
     .dereg = no_dereg,
+    .reg_pays = always_pays,
     .post_write = no_post_write,
     .post_write_imm = no_post_write_imm,
     .post_read = no_post_read,
@@ -155,6 +163,7 @@ struct pr_fabric_ops pr_fabric_ops_complete(struct pr_fabric_ops ops)
     FILL(connect);
     FILL(reg);
     FILL(dereg);
+    FILL(reg_pays);
     FILL(post_write);
     FILL(post_write_imm);
     FILL(post_read);

@@ -160,6 +160,7 @@ struct pr_fabric_ops {
     int (*reg)(struct pr_fabric *fabric, void *addr, uint64_t len, unsigned access,
                struct pr_mr **out);
     void (*dereg)(struct pr_mr *mr);
+    bool (*reg_pays)(struct pr_fabric *fabric, const void *addr, uint64_t len);
     int (*post_write)(struct pr_lane *lane, const struct pr_rma *write);
     int (*post_write_imm)(struct pr_lane *lane, const struct pr_rma *write, uint32_t imm);
     int (*post_read)(struct pr_lane *lane, const struct pr_rma *read);
@@ -247,6 +248,13 @@ static inline int pr_fabric_reg(struct pr_fabric *fabric, void *addr, uint64_t l
                                 struct pr_mr **out)
 {
     return fabric->ops->reg(fabric, addr, len, access, out);
+}
+
+/* Whether to register the memory before anybody needs that: false where it would be given pages
+ * only because of it. */
+static inline bool pr_fabric_reg_pays(struct pr_fabric *fabric, const void *addr, uint64_t len)
+{
+    return fabric->ops->reg_pays(fabric, addr, len);
 }
 
 /* Ends a registration. When it returns, no peer can reach the window by its key any more, and none

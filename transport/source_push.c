@@ -198,6 +198,9 @@ PAGERAIL_API int pagerail_source_registered_wait(pagerail_source *source, int ti
                         "the guest has %llu MiB and a pin budget allows %llu: raise it on both "
                         "sides, or let memory be registered as it is sent",
                         (unsigned long long)(total >> 20), (unsigned long long)(budget >> 20));
+    err = pr_windows_prefetch_all(&source->windows);
+    if (err)
+        return err;
     return pr_session_wait(&source->session, all_registered, source,
                            pr_deadline_after_ms(timeout_ms));
 }

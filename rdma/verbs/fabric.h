@@ -61,6 +61,7 @@ void pr_verbs_rail(struct pr_fabric *fabric, struct pr_rail *out);
 int pr_verbs_reg(struct pr_fabric *fabric, void *addr, uint64_t len, unsigned access,
                  struct pr_mr **out);
 void pr_verbs_dereg(struct pr_mr *mr);
+bool pr_verbs_reg_pays(struct pr_fabric *base, const void *addr, uint64_t len);
 int pr_verbs_reg_error(int err, uint64_t len);
 
 /* connect.c */

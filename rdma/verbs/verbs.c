@@ -23,6 +23,7 @@ static const struct pr_fabric_ops verbs_ops = {
     .connect = pr_verbs_connect,
     .reg = pr_verbs_reg,
     .dereg = pr_verbs_dereg,
+    .reg_pays = pr_verbs_reg_pays,
     .post_write = pr_verbs_post_write,
     .post_write_imm = pr_verbs_post_write_imm,
     .post_read = pr_verbs_post_read,

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -445,6 +446,25 @@ static void pages_come_on_demand_where_the_device_can(void **state)
     assert_int_equal(access_on_demand(IBV_ODP_SUPPORT, IBV_ODP_SUPPORT_SEND), 0);
     assert_int_equal(access_on_demand(IBV_ODP_SUPPORT_IMPLICIT, writes), 0);
     assert_int_equal(access_on_demand(0, 0), 0);
+}
+
+#define SPACE (UINT64_C(40) << 20)
+
+static void memory_that_is_not_there_waits_for_its_registration(void **state)
+{
+    (void)state;
+    static const uint64_t touched[] = {0, SPACE / 2, SPACE - 1};
+    struct pr_fabric *fabric = open_fabric();
+    for (size_t i = 0; i < COUNT_OF(touched); i++) {
+        uint8_t *space = mmap(NULL, SPACE, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        assert_ptr_not_equal(space, MAP_FAILED);
+        assert_false(pr_fabric_reg_pays(fabric, space, SPACE));
+        space[touched[i]] = 1;
+        assert_true(pr_fabric_reg_pays(fabric, space, SPACE));
+        munmap(space, SPACE);
+    }
+    pr_fabric_close(fabric);
 }
 
 static void bad_windows_do_not_reach_the_device(void **state)
@@ -941,6 +961,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(retries_are_those_since_the_fabric_opened, start, finish),
         cmocka_unit_test_setup_teardown(access_is_mapped, start, finish),
         cmocka_unit_test_setup_teardown(pages_come_on_demand_where_the_device_can, start, finish),
+        cmocka_unit_test_setup_teardown(memory_that_is_not_there_waits_for_its_registration, start,
+                                        finish),
         cmocka_unit_test_setup_teardown(bad_windows_do_not_reach_the_device, start, finish),
         cmocka_unit_test_setup_teardown(a_refused_registration_says_what_to_do, start, finish),
         cmocka_unit_test_setup_teardown(connecting_greets, start, finish),
