@@ -33,9 +33,9 @@ class Pair:
         self.number += 1
         return Vm(self.box, self.binary, f"vm{self.number}", self.boot, **self.options, **options)
 
-    def await_guest(self):
+    def await_guest(self, port=None):
         """Start the next QEMU; the URI at which it waits."""
-        self.uri = f"rdma:127.0.0.1:{free_port()}"
+        self.uri = f"rdma:127.0.0.1:{port or free_port()}"
         self.waiting = self._start(incoming=self.uri)
         return self.uri
 
