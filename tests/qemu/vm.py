@@ -178,7 +178,7 @@ class Vm:
     def complaints(self):
         """What it said on stderr, without information and warnings."""
         return [line for line in self.stderr().splitlines()
-                if ": info: " not in line and ": warning: " not in line]
+                if not re.search("(^|: )(info|warning): ", line)]
 
     def wait_exit(self, timeout=30):
         """Its exit status."""
