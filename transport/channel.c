@@ -136,7 +136,7 @@ static int receive(struct pr_channel *channel, const struct pr_channel_handler *
                    const struct pr_completion *c)
 {
     struct pr_wire_header header = {0};
-    const void *body;
+    const void *body = NULL;
     int err = channel->owed < channel->our_depth
                   ? pr_wire_header_decode(&header, &body, c->bytes, c->len)
                   : pr_error(EPROTO, "the peer sent more messages than it was given buffers for");
