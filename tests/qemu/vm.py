@@ -184,8 +184,9 @@ class Vm:
         return said or ["none"]
 
     def complaints(self):
-        """What it said on stderr, without what is only for information."""
-        return [line for line in self.stderr().splitlines() if ": info: " not in line]
+        """What it said on stderr, without information and warnings."""
+        return [line for line in self.stderr().splitlines()
+                if not re.search("(^|: )(info|warning): ", line)]
 
     def wait_exit(self, timeout=30):
         """Its exit status."""
