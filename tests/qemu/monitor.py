@@ -31,11 +31,11 @@ def parameters(box, binary, kernel, initrd):
                              ("rdma-pin-budget", f"{64 << 20} bytes")):
             if f"{line}: {wanted}" not in hmp(pair.vm, "info migrate_parameters"):
                 raise VmError(f"info migrate_parameters has no '{line}: {wanted}'")
-        for line, refused in (("rdma-fabric tin", "tin"), ("rdma-lanes 257", "rdma-lanes"),
+        for line, words in (("rdma-fabric tin", "tin"), ("rdma-lanes 257", "rdma-lanes"),
                               ("rdma-lanes -1", "rdma-lanes"), ("rdma-pin-budget 1", "256 KiB"),
                               ("rdma-rails rxe0", "fabric local has none"),
                               (f"rdma-rails {300 * 'x'}", "255 bytes")):
-            if refused not in hmp(pair.vm, f"migrate_set_parameter {line}"):
+            if words not in hmp(pair.vm, f"migrate_set_parameter {line}"):
                 raise VmError(f"'{line}' is not refused")
         check("HMP's answer", hmp(pair.vm, "migrate_set_parameter rdma-lanes 2"), "")
         rdma = pair.move()["rdma"]
