@@ -32,9 +32,9 @@ def parameters(box, binary, kernel, initrd):
             if f"{line}: {wanted}" not in hmp(pair.vm, "info migrate_parameters"):
                 raise VmError(f"info migrate_parameters has no '{line}: {wanted}'")
         for line, words in (("rdma-fabric tin", "tin"), ("rdma-lanes 257", "rdma-lanes"),
-                              ("rdma-lanes -1", "rdma-lanes"), ("rdma-pin-budget 1", "256 KiB"),
-                              ("rdma-rails rxe0", "fabric local has none"),
-                              (f"rdma-rails {300 * 'x'}", "255 bytes")):
+                            ("rdma-lanes -1", "rdma-lanes"), ("rdma-pin-budget 1", "256 KiB"),
+                            ("rdma-rails rxe0", "fabric local has none"),
+                            (f"rdma-rails {300 * 'x'}", "255 bytes")):
             if words not in hmp(pair.vm, f"migrate_set_parameter {line}"):
                 raise VmError(f"'{line}' is not refused")
         check("HMP's answer", hmp(pair.vm, "migrate_set_parameter rdma-lanes 2"), "")
