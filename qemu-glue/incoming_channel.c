@@ -7,9 +7,12 @@
 #include "incoming.h"
 #include "io/channel-util.h"
 #include "io/channel-watch.h"
+#include "migration/migration.h"
 #include "qapi/error.h"
 #include "qemu/coroutine.h"
+#include "qemu/error-report.h"
 #include "qemu/iov.h"
+#include "qemu/main-loop.h"
 
 #define TYPE_RDMA_INCOMING_CHANNEL "pagerail-rdma-incoming"
 OBJECT_DECLARE_SIMPLE_TYPE(RdmaIncomingChannel, RDMA_INCOMING_CHANNEL)
@@ -43,10 +46,22 @@ static size_t take_locked(RdmaIncoming *in, const struct iovec *iov, size_t niov
     return done;
 }
 
-static ssize_t incoming_readv(QIOChannel *ioc, const struct iovec *iov, size_t niov, int **fds,
-                              size_t *nfds, int flags, Error **errp)
+/* Where QEMU exits when an incoming migration fails, it does so here: its loader would say before
+ * that it misses a byte, which tells nobody anything. */
+static void exit_if_asked(const Error *error)
 {
-    RdmaIncomingChannel *channel = RDMA_INCOMING_CHANNEL(ioc);
+    MigrationIncomingState *mis = migration_incoming_get_current();
+
+    if (mis->exit_on_error && bql_locked()) {
+        migrate_set_state(&mis->state, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_FAILED);
+        error_report("%s", error_get_pretty(error));
+        exit(EXIT_FAILURE);
+    }
+}
+
+static ssize_t read_or_fail(RdmaIncomingChannel *channel, const struct iovec *iov, size_t niov,
+                            Error **errp)
+{
     RdmaIncoming *in = channel->in;
 
     QEMU_LOCK_GUARD(&in->lock);
@@ -62,6 +77,19 @@ static ssize_t incoming_readv(QIOChannel *ioc, const struct iovec *iov, size_t n
         return -1;
     }
     return take_locked(in, iov, niov);
+}
+
+static ssize_t incoming_readv(QIOChannel *ioc, const struct iovec *iov, size_t niov, int **fds,
+                              size_t *nfds, int flags, Error **errp)
+{
+    Error *local_err = NULL;
+    ssize_t got = read_or_fail(RDMA_INCOMING_CHANNEL(ioc), iov, niov, &local_err);
+
+    if (local_err) {
+        exit_if_asked(local_err); /* not under the lock: there is an exit notifier */
+        error_propagate(errp, local_err);
+    }
+    return got;
 }
 
 /* The answers of QEMU's return path. The session's own hand-over takes their place. */

@@ -135,8 +135,8 @@ static int take_credits(struct pr_channel *channel, uint16_t credits)
 static int receive(struct pr_channel *channel, const struct pr_channel_handler *handler,
                    const struct pr_completion *c)
 {
-    struct pr_wire_header header;
-    const void *body;
+    struct pr_wire_header header = {0};
+    const void *body = NULL;
     int err = channel->owed < channel->our_depth
                   ? pr_wire_header_decode(&header, &body, c->bytes, c->len)
                   : pr_error(EPROTO, "the peer sent more messages than it was given buffers for");

@@ -73,11 +73,13 @@ static int open_same_host(struct pr_uri_target *target)
 static int try_devices(const struct pagerail_options *options, enum pr_host_place place,
                        struct pr_uri_target *target)
 {
-    if (options->fabric == PAGERAIL_FABRIC_LOCAL)
+    if (options->fabric == PAGERAIL_FABRIC_LOCAL && place == PR_HOST_ELSEWHERE)
         return pr_error(EINVAL,
                         "%s is not reached by the fabric local, which was chosen: it does "
                         "not leave this machine",
                         target->address);
+    if (options->fabric == PAGERAIL_FABRIC_LOCAL)
+        return pr_error(EINVAL, "the fabric local was chosen");
     if (options->fabric == PAGERAIL_FABRIC_VERBS)
         return open_verbs(options, &target->fabric);
     if (place == PR_HOST_LOOPBACK)

@@ -9,6 +9,14 @@
 # shellcheck disable=SC2034 # scripts/build-qemu names them
 qemu_versions=(10.0.13 10.2.2)
 
+# The exit status when Debian's archive does not have a version any more.
+gone_status=3
+
+gone() {
+    say "error: $*"
+    exit $gone_status
+}
+
 # The suite of Debian's archive that has it.
 qemu_suite() {
     case $1 in
@@ -85,7 +93,7 @@ SOURCES
     say "fetching the source of QEMU $version from $uri"
     private_apt "$apt" apt-get update >&2 || die "apt-get update of $uri failed: check the network"
     found=$(debian_version "$apt" "$version")
-    [ -n "$found" ] || die "$uri has no QEMU $version any more; it has:" \
+    [ -n "$found" ] || gone "$uri has no QEMU $version any more; it has:" \
         "$(private_apt "$apt" apt-cache showsrc --only-source qemu | sed -n 's/^Version: //p' | xargs)"
     (cd "$dir.new" && private_apt "$apt" apt-get source --download-only "qemu=$found" &&
         private_apt "$apt" apt-get download meson seabios) >&2 ||

@@ -12,10 +12,10 @@ MODULES = ["virtio_pci", "virtio_balloon"]
 class Boot:
     """What a guest boots from. Without an initrd the kernel is the guest."""
 
-    def __init__(self, kernel, initrd, *, mib=200, rate=10, seed=1):
+    def __init__(self, kernel, initrd, *, mib=200, rate=10, beat_ms=100):
         self.kernel, self.initrd = kernel, initrd
         self.command_line = (f"console=ttyS0 quiet panic=-1 guest.mib={mib} guest.rate={rate} "
-                             f"guest.seed={seed}")
+                             f"guest.beat={beat_ms}")
 
 
 def linux_kernel():

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest of the QEMU tests: the only program of its initramfs. It fills memory, goes on writing
- * pages of it at a set rate, holds every byte against what it wrote, and prints one line ten times
- * a second:
+ * pages of it at a set rate, holds every byte against what it wrote, and prints one line each beat:
  *
  *   beat N gap G written W swept S bad B
  *
@@ -10,7 +9,7 @@
  * written: pages since it started. swept: how often all of its memory was checked. bad: pages that
  * were found wrong, which stays 0.
  *
- * Kernel command line: guest.mib=200 guest.rate=10 (MiB/s) guest.seed=1.
+ * Kernel command line: guest.mib=200 guest.rate=10 (MiB/s) guest.seed=1 guest.beat=100 (ms).
  *
  * A page is all that follows from its number and how often it was written; each fourth time it is
  * all zero.
@@ -31,9 +30,8 @@
 #define PAGE 4096
 #define WORDS (PAGE / 8)
 #define TURN_MS 5
-#define BEAT_MS 100
 
-static uint64_t seed = 1, pages, rate_pages;
+static uint64_t seed, pages, rate_pages, beat_every_ms;
 static uint64_t (*memory)[WORDS];
 static uint32_t *writes; /* of each page */
 static uint64_t written, bad;
@@ -95,7 +93,7 @@ static void run(void)
         }
         for (unsigned i = 0; i < 256; i++)
             check_page(checked++ % pages);
-        if (now - beat_ms >= BEAT_MS) {
+        if (now - beat_ms >= beat_every_ms) {
             printf("beat %lu gap %lu written %lu swept %lu bad %lu\n", (unsigned long)++beat,
                    (unsigned long)gap, (unsigned long)written, (unsigned long)(checked / pages),
                    (unsigned long)bad);
@@ -133,6 +131,7 @@ static void read_settings(void)
     seed = setting(line, "guest.seed=", 1);
     pages = setting(line, "guest.mib=", 200) * (1 << 20) / PAGE;
     rate_pages = setting(line, "guest.rate=", 10) * (1 << 20) / PAGE;
+    beat_every_ms = setting(line, "guest.beat=", 100);
 }
 
 int main(void)

@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """pagerail's own migration parameters, by QMP and HMP, and its figures in query-migrate."""
+import socket
 import sys
+from pathlib import Path
 
-from pair import Boot, Pair, VmError, free_port, main
+from pair import Boot, Pair, VmError, free_port, guest_goes_on, main
+from refuse import refused
+from vm import Vm
 
 
 def check(what, found, wanted):
@@ -27,11 +31,11 @@ def parameters(box, binary, kernel, initrd):
                              ("rdma-pin-budget", f"{64 << 20} bytes")):
             if f"{line}: {wanted}" not in hmp(pair.vm, "info migrate_parameters"):
                 raise VmError(f"info migrate_parameters has no '{line}: {wanted}'")
-        for line, refused in (("rdma-fabric tin", "tin"), ("rdma-lanes 257", "rdma-lanes"),
-                              ("rdma-lanes -1", "rdma-lanes"), ("rdma-pin-budget 1", "256 KiB"),
-                              ("rdma-rails rxe0", "fabric local has none"),
-                              (f"rdma-rails {300 * 'x'}", "255 bytes")):
-            if refused not in hmp(pair.vm, f"migrate_set_parameter {line}"):
+        for line, words in (("rdma-fabric tin", "tin"), ("rdma-lanes 257", "rdma-lanes"),
+                            ("rdma-lanes -1", "rdma-lanes"), ("rdma-pin-budget 1", "256 KiB"),
+                            ("rdma-rails rxe0", "fabric local has none"),
+                            (f"rdma-rails {300 * 'x'}", "255 bytes")):
+            if words not in hmp(pair.vm, f"migrate_set_parameter {line}"):
                 raise VmError(f"'{line}' is not refused")
         check("HMP's answer", hmp(pair.vm, "migrate_set_parameter rdma-lanes 2"), "")
         rdma = pair.move()["rdma"]
@@ -43,27 +47,67 @@ def parameters(box, binary, kernel, initrd):
     return f"moved over {rdma['lanes']} lanes with {rdma['registered-bytes'] >> 20} MiB registered"
 
 
+def own_address():
+    """One of this machine's that is not a loopback one; None: it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            return None
+        return probe.getsockname()[0]
+
+
+def moved_locally(pair, source, destination, host):
+    """A move between the sides' choices of fabric; both say once how it goes."""
+    old = pair.vm
+    old.qmp("migrate-set-parameters", **{"rdma-fabric": source})
+    uri = f"rdma:{host}:{free_port()}"
+    new = pair.waiting = Vm(pair.box, pair.binary, f"{source}-{destination}-{host}", pair.boot,
+                            mib=256, incoming="defer")
+    new.qmp("migrate-set-parameters", **{"rdma-fabric": destination})
+    new.qmp("migrate-incoming", uri=uri)
+    pair.uri = uri
+    check("the fabric", pair.move()["rdma"]["fabric"], "local")
+    check("complaints", new.complaints(), [])
+    for vm in (old, new):
+        check(f"how often {vm.name} said how it goes",
+              vm.stderr().count(f"{uri} goes between two processes of this machine"), 1)
+
+
+def not_by(pair, fabric, host):
+    """A migration by that fabric to there must fail; why it did."""
+    pair.vm.qmp("migrate-set-parameters", **{"rdma-fabric": fabric})
+    pair.vm.qmp("migrate", uri=f"rdma:{host}:{free_port()}")
+    info = pair.vm.wait_migration("failed", "completed")
+    check(f"a migration by {fabric} to {host}", info["status"], "failed")
+    guest_goes_on(pair.vm, most_s=1.0)
+    return info["error-desc"]
+
+
 def fabrics(box, binary, kernel, initrd):
-    """verbs is refused where there is no device, and so is a device by name; local wherever the
-    host is another one."""
+    """auto and local go by the same-host fabric wherever the peer is here; verbs is refused where
+    there is no device, on either side, and so is a device by name; local where the peer is another
+    host."""
+    if list(Path("/sys/class").glob("infiniband/*")):
+        return "skip: this machine has RDMA devices"
     pair = Pair(box, binary, Boot(kernel, initrd, mib=50), mib=256)
-    said = []
+    waiting = Vm(box, binary, "waiting", pair.boot, mib=256, incoming="defer")
     try:
-        for fabric, host in (("verbs", "127.0.0.1"), ("local", "192.0.2.1")):
-            pair.vm.qmp("migrate-set-parameters", **{"rdma-fabric": fabric})
-            pair.vm.qmp("migrate", uri=f"rdma:{host}:{free_port()}")
-            info = pair.vm.wait_migration("failed", "completed")
-            check(f"a migration by {fabric} to {host}", info["status"], "failed")
-            said.append(info["error-desc"])
+        said = [not_by(pair, "verbs", "127.0.0.1"), not_by(pair, "local", "192.0.2.1")]
         pair.vm.qmp("migrate-set-parameters", **{"rdma-fabric": "auto", "rdma-rails": "no-such"})
-        pair.vm.qmp("migrate", uri=f"rdma:127.0.0.1:{free_port()}")
-        info = pair.vm.wait_migration("failed", "completed")
-        check("a migration by a device that is none", info["status"], "failed")
-        if "RDMA device" not in info["error-desc"]:
-            raise VmError(f"unclear: {info['error-desc']}")
+        said.append(not_by(pair, "auto", "127.0.0.1"))
+        if "RDMA device" not in said[-1]:
+            raise VmError(f"a device that is none: {said[-1]}")
         pair.vm.qmp("migrate-set-parameters", **{"rdma-rails": ""})
-        pair.move()
+        waiting.qmp("migrate-set-parameters", **{"rdma-fabric": "verbs"})
+        refused(waiting, "migrate-incoming by verbs", "migrate-incoming", "no RDMA device",
+                uri=f"rdma:127.0.0.1:{free_port()}")
+        moved_locally(pair, "auto", "local", "127.0.0.1")
+        moved_locally(pair, "local", "auto", "localhost")
+        if own := own_address():
+            moved_locally(pair, "auto", "auto", own)
     finally:
+        waiting.kill()
         pair.end()
     return " | ".join(said)
 

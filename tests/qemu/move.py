@@ -3,6 +3,8 @@
 """Moves a guest between two QEMUs over the same-host fabric, with what may back its memory and
 with devices that have memory of their own, and checks every page it wrote."""
 import contextlib
+import fcntl
+import os
 import sys
 import time
 
@@ -45,19 +47,19 @@ def huge_pages_free():
 
 @contextlib.contextmanager
 def huge_pages_for(mib):
-    """Asks the kernel for so many more, and gives them back; how many are free."""
-    wanted = mib // 2 - huge_pages_free()
-    with open(HUGE_PAGES, encoding="ascii") as file:
-        before = int(file.read())
+    """Asks the kernel for so many more, one test at a time, and gives them back; how many are
+    free."""
+    setting = os.open(HUGE_PAGES, os.O_RDWR)
     try:
-        if wanted > 0:
-            with open(HUGE_PAGES, "w", encoding="ascii") as file:
-                file.write(str(before + wanted))
-        yield huge_pages_free()
+        fcntl.flock(setting, fcntl.LOCK_EX)
+        before = int(os.pread(setting, 32, 0))
+        os.pwrite(setting, b"%d" % (before + max(mib // 2 - huge_pages_free(), 0)), 0)
+        try:
+            yield huge_pages_free()
+        finally:
+            os.pwrite(setting, b"%d" % before, 0)
     finally:
-        if wanted > 0:
-            with open(HUGE_PAGES, "w", encoding="ascii") as file:
-                file.write(str(before))
+        os.close(setting)
 
 
 def huge_pages(*where):

@@ -43,9 +43,9 @@ class Pair:
     def next_host(self):
         return self.hosts[self.number % len(self.hosts)]
 
-    def await_guest(self):
+    def await_guest(self, port=None):
         """Start the next QEMU; the URI at which it waits."""
-        self.uri = f"rdma:{self.next_host()}:{free_port()}"
+        self.uri = f"rdma:{self.next_host()}:{port or free_port()}"
         self.waiting = self._start(incoming=self.uri)
         return self.uri
 

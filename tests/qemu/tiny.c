@@ -4,7 +4,7 @@
  * and prints what tests/qemu/guest.c does, in the same words; it is the kernel, by multiboot, so it
  * brings its own clock (the PIT's interrupt) and its own serial port.
  *
- * Command line: guest.mib=200 guest.rate=10 (MiB/s) guest.seed=1. Memory below 16 MiB is not used.
+ * Command line: as there. Memory below 16 MiB is not used.
  */
 #include <stdint.h>
 
@@ -12,7 +12,6 @@
 #define WORDS (PAGE / 4)
 #define TICKS_PER_S 200u
 #define MS_PER_TICK (1000 / TICKS_PER_S)
-#define BEAT_MS 100u
 #define MEMORY 0x1000000u
 
 #define MULTIBOOT_MAGIC 0x1badb002u
@@ -27,7 +26,7 @@ struct multiboot_info {
 
 static uint8_t stack[16384] __attribute__((aligned(16), used));
 static volatile uint32_t ticks;
-static uint32_t seed = 1, pages, rate_pages, written, bad;
+static uint32_t seed, pages, rate_pages, beat_every_ms, written, bad;
 static uint32_t (*memory)[WORDS];
 static uint32_t *writes; /* of each page */
 
@@ -199,7 +198,7 @@ static void run(void)
         }
         for (uint32_t i = 0; i < 128; i++)
             check_page(checked++ % pages);
-        if ((now - beat_at) * MS_PER_TICK >= BEAT_MS) {
+        if ((now - beat_at) * MS_PER_TICK >= beat_every_ms) {
             beat(++number, gap * MS_PER_TICK, checked);
             beat_at = now;
             gap = 0;
@@ -214,6 +213,7 @@ __attribute__((used)) void tiny_main(const struct multiboot_info *info)
     seed = setting(line, "guest.seed=", 1);
     pages = setting(line, "guest.mib=", 200) << 8;
     rate_pages = setting(line, "guest.rate=", 10) << 8;
+    beat_every_ms = setting(line, "guest.beat=", 100);
     memory = (void *)MEMORY;
     writes = (uint32_t *)(MEMORY + pages * PAGE);
     if (info->mem_upper_kib < ((MEMORY + pages * (PAGE + 4)) >> 10)) {

@@ -175,17 +175,18 @@ class Vm:
             raise VmError(f"{self.name}: the guest found {self.beats[-1].bad} wrong pages: "
                           f"{[line for line in self.lines if 'wrong' in line][:5]}")
 
-    def phase(self):
-        """Where its outgoing migration is, by the events that have come ("events" must be on)."""
+    def phases(self):
+        """Where its outgoing migration has been since events was cleared; the capability events
+        must be on. A guest that is stopped is in the phase device, whichever QEMU says it."""
         with self._news:
-            for event in reversed(self.events):
-                if event["event"] == "MIGRATION":
-                    return event["data"]["status"]
-        return "none"
+            said = [event.get("data", {}).get("status", "device") for event in self.events
+                    if event["event"] in ("MIGRATION", "STOP")]
+        return said or ["none"]
 
     def complaints(self):
-        """What it said on stderr, without what is only for information."""
-        return [line for line in self.stderr().splitlines() if ": info: " not in line]
+        """What it said on stderr, without information and warnings."""
+        return [line for line in self.stderr().splitlines()
+                if not re.search("(^|: )(info|warning): ", line)]
 
     def wait_exit(self, timeout=30):
         """Its exit status."""

@@ -96,6 +96,7 @@ static void rdma_goes_where_the_options_and_the_host_say(void **state)
 
     assert_int_equal(pr_uri_open("rdma:[::]:4445", &local, &target), 0);
     assert_non_null(strstr(target.text, "/port-4445.sock"));
+    assert_non_null(strstr(target.route, "sock: the fabric local was chosen"));
     pr_fabric_close(target.fabric);
 
     assert_int_equal(pr_uri_open("rdma:192.0.2.1:4444", &local, &target), -EINVAL);
