@@ -34,6 +34,7 @@ class Vm:
 
     def __init__(self, box, binary, name, boot, *, mib=512, incoming=None, extra=(), memory=(),
                  accel="tcg,thread=multi", host=None):
+        self.host = host
         self.name, self.folder = name, Path(tempfile.mkdtemp(prefix=f"{name}.", dir=box.path))
         self.beats, self.lines, self.events = [], [], []
         self._news = threading.Condition()
