@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 
 from pair import GUESTS, Boot, Box, Pair, VmError
+from boot import build_tiny
 from vm import Vm, felt_downtime_ms
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-KVM_PROBE_S = 15
+KVM_PROBE_S = 5
 BEAT_MS = 20
 PORT = 4444
 BAR = 20
@@ -30,12 +31,14 @@ def mib(text):
     return int(match[1]) * UNITS[match[2]] >> 20
 
 
-def accelerator(box, binary, boot):
-    """kvm where a guest really boots on it: the device may be there and not run one."""
+def accelerator(box, binary):
+    """kvm where a guest really runs on it: the device may be there and not run one. The guest that
+    boots at once says so soon."""
     try:
         with open("/dev/kvm", "rb+", buffering=0):
             pass
-        probe = Vm(box, binary, "probe", boot, mib=256, accel="kvm")
+        boot = Boot(build_tiny(box.path), None, mib=1)
+        probe = Vm(box, binary, "probe", boot, mib=64, accel="kvm")
     except (OSError, VmError):
         return "tcg,thread=multi"
     try:
@@ -166,7 +169,7 @@ def run(box, arguments):
     # The kernel and its own memory need about 200 MiB.
     boot = Boot(kernel, initrd, mib=max(arguments.size - 300, arguments.size // 4),
                 rate=arguments.dirty, beat_ms=BEAT_MS)
-    accel = accelerator(box, arguments.binary, Boot(kernel, initrd, mib=10))
+    accel = accelerator(box, arguments.binary)
     print(f"guest: {arguments.guest}, {arguments.size} MiB, writing {arguments.dirty} MiB/s; "
           f"accelerator {accel.split(',')[0]}; waiting until it has booted and written all",
           file=sys.stderr)
