@@ -37,7 +37,7 @@ struct pr_window {
     _Atomic uint32_t users; /* transfers and chunks that need it; falls to 0 without the lock */
     struct pr_mr *mr;
     bool granted;
-    bool empty; /* not asked for ahead of need */
+    bool empty;        /* not asked for ahead of need */
     bool demanded;     /* a worker waits for it: it may not be evicted before that worker had it */
     struct pr_key key; /* at the destination */
     struct pr_window *older, *newer; /* READY windows in order of last use */
@@ -52,7 +52,7 @@ struct pr_windows {
     uint64_t leaving_bytes;
     struct pr_window *oldest, *newest;
     uint64_t prefetch_region, prefetch_index;
-    bool prefetch_empty; /* nothing is left out */
+    bool prefetch_empty;   /* nothing is left out */
     _Atomic bool starving; /* somebody waits for room */
     _Atomic uint64_t registered_bytes;
     _Atomic uint64_t ready_bytes; /* of READY windows */
