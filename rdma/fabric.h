@@ -250,6 +250,9 @@ static inline int pr_fabric_reg(struct pr_fabric *fabric, void *addr, uint64_t l
     return fabric->ops->reg(fabric, addr, len, access, out);
 }
 
+/* For the ops of a fabric where registering costs nothing. */
+bool pr_fabric_always_pays(struct pr_fabric *fabric, const void *addr, uint64_t len);
+
 /* Whether to register the memory before anybody needs that: false where it would be given pages
  * only because of it. */
 static inline bool pr_fabric_reg_pays(struct pr_fabric *fabric, const void *addr, uint64_t len)
