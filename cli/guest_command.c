@@ -126,6 +126,13 @@ static void verify(struct run *run)
     pr_guest_vmm_figures(&run->vmm);
 }
 
+static void take_rails(struct run *run)
+{
+    struct pagerail_rail rail;
+    for (uint32_t i = 0; !pagerail_migration_rail(run->vmm.migration, i, &rail); i++)
+        pr_outcome_rail(&run->outcome, &rail);
+}
+
 /* What the library says at the end, of either side. */
 static void take_outcome(struct run *run)
 {
@@ -141,6 +148,7 @@ static void take_outcome(struct run *run)
     } else {
         o->source.cpu_s = cpu_s;
         pr_outcome_stats(o, &end.stats);
+        take_rails(run);
         pr_guest_vmm_rounds(&run->vmm);
     }
     if (run->options.role == PR_GUEST_SOURCE && end.phase == PAGERAIL_PHASE_COMPLETED) {

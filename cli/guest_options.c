@@ -54,6 +54,7 @@ static const char help[] =
     "For rdma:HOST:PORT (both sides alike):\n"
     "  --fabric NAME         auto, verbs (RDMA devices) or local (two processes of this machine);\n"
     "                        auto, the default, takes local where no device can be used\n"
+    "  --rails NAME,...      the RDMA devices that may be used (default: all)\n"
     "  --traffic-class N     of RoCE packets, 1 to 255: 4 x DSCP (default: the host's)\n"
     "  --on-demand-paging    do not pin the guest's memory, where the device can do without\n\n"
     "Other:\n"
@@ -233,6 +234,16 @@ static int set_fabric(struct pr_guest_options *o, const char *text)
     return pr_error(EINVAL, "there is no fabric '%s': take auto, verbs or local", text);
 }
 
+/* The library says what a list of names is. */
+static int set_rails(struct pr_guest_options *o, const char *text)
+{
+    char *rails = o->migration.rails;
+    if (!*text || strlen(text) >= sizeof(o->migration.rails))
+        return pr_error(EINVAL, "'%.40s' is no list of RDMA devices: write mlx5_0,mlx5_1", text);
+    strcpy(rails, text);
+    return 0;
+}
+
 static int set_traffic_class(struct pr_guest_options *o, const char *text)
 {
     return set_number32(text, 1, 255, &o->migration.traffic_class);
@@ -305,6 +316,7 @@ static const struct {
     {"window", required_argument, PR_GUEST_SOURCE, set_window},
     {"pin-budget", required_argument, BOTH, set_pin_budget},
     {"fabric", required_argument, BOTH, set_fabric},
+    {"rails", required_argument, BOTH, set_rails},
     {"traffic-class", required_argument, BOTH, set_traffic_class},
     {"on-demand-paging", no_argument, BOTH, set_on_demand_paging},
     {"json", required_argument, ANY, set_json},

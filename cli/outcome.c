@@ -78,6 +78,12 @@ void pr_outcome_session(struct pr_outcome *outcome, const struct pagerail_stats 
         copy_text(outcome->fabric, sizeof(outcome->fabric), stats->fabric);
 }
 
+void pr_outcome_rail(struct pr_outcome *outcome, const struct pagerail_rail *rail)
+{
+    if (outcome->rails < PR_OUTCOME_RAILS_MAX)
+        outcome->rail[outcome->rails++] = *rail;
+}
+
 void pr_outcome_round(struct pr_outcome *outcome, const struct pagerail_round *round)
 {
     uint32_t count = outcome->rounds;
@@ -139,6 +145,35 @@ static struct json_object *round_object(const struct pagerail_round *round)
              round->predicted_downtime_ns == UINT64_MAX ? NAN : ms(round->predicted_downtime_ns));
     pr_json_add_u64(object, "throttle_percent", round->throttle_percent);
     return object;
+}
+
+static const char *rail_state_name(uint32_t state)
+{
+    static const char *const names[] = {
+        [PAGERAIL_RAIL_UP] = "up",
+        [PAGERAIL_RAIL_DOWN] = "down",
+        [PAGERAIL_RAIL_FAILED] = "failed",
+    };
+    return state < sizeof(names) / sizeof(names[0]) ? names[state] : "";
+}
+
+static struct json_object *rail_object(const struct pagerail_rail *rail)
+{
+    struct json_object *object = json_object_new_object();
+    put_text(object, "name", rail->name);
+    put_text(object, "state", rail_state_name(rail->state));
+    pr_json_add_u64(object, "lanes", rail->lanes);
+    pr_json_add_u64(object, "bytes", rail->bytes_sent);
+    pr_json_add_u64(object, "retries", rail->retries);
+    return object;
+}
+
+static struct json_object *rails_array(const struct pr_outcome *outcome)
+{
+    struct json_object *array = json_object_new_array();
+    for (uint32_t i = 0; i < outcome->rails; i++)
+        json_object_array_add(array, rail_object(&outcome->rail[i]));
+    return array;
 }
 
 static struct json_object *rounds_array(const struct pr_outcome *outcome)
@@ -214,6 +249,7 @@ static struct json_object *whole_object(const struct pr_outcome *outcome)
     put(object, "guest", guest_object(outcome));
     put(object, "guest_at_source", side_object(&outcome->source));
     put(object, "guest_at_destination", side_object(&outcome->destination));
+    put(object, "rails", rails_array(outcome));
     put(object, "rounds", rounds_array(outcome));
     return object;
 }

@@ -15,6 +15,7 @@
 
 #define PR_OUTCOME_SCHEMA "pagerail-guest-1"
 #define PR_OUTCOME_ROUNDS_MAX 4096u
+#define PR_OUTCOME_RAILS_MAX 16u
 #define PR_OUTCOME_TEXT_MAX (2u << 20) /* the most that is read from a peer */
 
 /* Numbers are NAN while they are not known. */
@@ -38,6 +39,8 @@ struct pr_outcome {
     bool downtime_known;
     struct pagerail_downtime downtime;
     struct pr_outcome_side source, destination;
+    uint32_t rails; /* the source's */
+    struct pagerail_rail rail[PR_OUTCOME_RAILS_MAX];
     uint32_t rounds;
     struct pagerail_round *round; /* owned */
     /* the guest */
@@ -58,7 +61,8 @@ void pr_outcome_fail(struct pr_outcome *outcome, const char *sentence);
 void pr_outcome_session(struct pr_outcome *outcome, const struct pagerail_stats *stats);
 void pr_outcome_stats(struct pr_outcome *outcome, const struct pagerail_stats *stats);
 
-/* Copies one more round; rounds over the limit are dropped. */
+/* Copies one more rail or round; those over the limit are dropped. */
+void pr_outcome_rail(struct pr_outcome *outcome, const struct pagerail_rail *rail);
 void pr_outcome_round(struct pr_outcome *outcome, const struct pagerail_round *round);
 
 /* The JSON text, to be freed; NULL when memory is short. pretty: over several lines. */

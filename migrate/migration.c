@@ -254,6 +254,14 @@ PAGERAIL_API int pagerail_migration_round(pagerail_migration *m, uint32_t index,
     return 0;
 }
 
+PAGERAIL_API int pagerail_migration_rail(pagerail_migration *m, uint32_t index,
+                                         struct pagerail_rail *out)
+{
+    if (!m->source)
+        return pr_error(ENOENT, "only the source knows of its rails");
+    return pagerail_source_rail(m->source, index, out);
+}
+
 PAGERAIL_API int pagerail_migration_write(pagerail_migration *m, const void *bytes, size_t len)
 {
     if (!m->source)

@@ -3,11 +3,13 @@
 
 #include "figures.h"
 #include "migration/migration.h"
+#include "migration/ram.h"
 #include "monitor.h"
 #include "qemu/cutils.h"
 #include "qemu/lockable.h"
 #include "qemu/thread.h"
 #include "qemu/timer.h"
+#include "qemu/units.h"
 
 static struct {
     QemuMutex lock;
@@ -15,6 +17,12 @@ static struct {
     struct pagerail_stats stats;
     uint64_t copy_ns;
     struct pagerail_handover handover;
+    struct rail {
+        struct pagerail_rail now;
+        uint64_t bandwidth; /* bytes a second */
+    } rails[RDMA_RAILS_MOST];
+    unsigned rail_count;
+    int64_t rails_ns;
 } figures;
 
 static void __attribute__((constructor)) figures_init(void)
@@ -26,6 +34,7 @@ void rdma_figures_reset(void)
 {
     QEMU_LOCK_GUARD(&figures.lock);
     figures.there = figures.handed_over = false;
+    figures.rail_count = 0;
 }
 
 void rdma_figures_update(const struct pagerail_stats *stats)
@@ -35,12 +44,68 @@ void rdma_figures_update(const struct pagerail_stats *stats)
     figures.stats = *stats;
 }
 
+void rdma_figures_rails(const struct pagerail_rail *rails, unsigned count, int64_t now_ns)
+{
+    QEMU_LOCK_GUARD(&figures.lock);
+    int64_t ns = now_ns - figures.rails_ns;
+    bool again = figures.rail_count == count && ns > 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct rail *rail = &figures.rails[i];
+        uint64_t bytes = again ? rails[i].bytes_sent - rail->now.bytes_sent : 0;
+
+        rail->bandwidth = again ? (double)bytes * NANOSECONDS_PER_SECOND / ns : 0;
+        rail->now = rails[i];
+    }
+    figures.rail_count = count;
+    figures.rails_ns = now_ns;
+}
+
 void rdma_figures_downtime(uint64_t copy_ns, const struct pagerail_handover *handover)
 {
     QEMU_LOCK_GUARD(&figures.lock);
     figures.handed_over = true;
     figures.copy_ns = copy_ns;
     figures.handover = *handover;
+}
+
+static RdmaRail *rail_locked(const struct rail *rail)
+{
+    RdmaRail *out = g_new0(RdmaRail, 1);
+
+    *out = (RdmaRail){
+        .name = g_strdup(rail->now.name),
+        .state = MIN(rail->now.state, RDMA_RAIL_STATE_FAILED),
+        .lanes = rail->now.lanes,
+        .bytes = rail->now.bytes_sent,
+        .bandwidth = rail->bandwidth,
+        .retries = rail->now.retries,
+    };
+    return out;
+}
+
+static void fill_rails_locked(RdmaStats *out)
+{
+    RdmaRailList **tail = &out->rails;
+
+    for (unsigned i = 0; i < figures.rail_count; i++) {
+        QAPI_LIST_APPEND(tail, rail_locked(&figures.rails[i]));
+    }
+}
+
+/* Two round trips: from the last page to ready, and from the release until the guest runs. */
+static void predict_locked(RdmaStats *out)
+{
+    uint64_t left = ram_bytes_remaining() + figures.stats.pending_bytes, bandwidth = 0;
+
+    for (unsigned i = 0; i < figures.rail_count; i++) {
+        bandwidth += figures.rails[i].bandwidth;
+    }
+    out->has_predicted_downtime = bandwidth && !figures.handed_over;
+    if (out->has_predicted_downtime) {
+        out->predicted_downtime = (double)left * (NANOSECONDS_PER_SECOND / SCALE_US) / bandwidth +
+                                  2 * figures.stats.rtt_ns / SCALE_US;
+    }
 }
 
 static RdmaStats *figures_locked(void)
@@ -67,6 +132,8 @@ static RdmaStats *figures_locked(void)
         .has_resume_time = figures.handed_over,
         .resume_time = figures.handover.resume_ns / SCALE_US,
     };
+    fill_rails_locked(out);
+    predict_locked(out);
     return out;
 }
 
@@ -93,6 +160,17 @@ void rdma_info_print(Monitor *mon, const MigrationInfo *info)
                    "round trip %" PRIu64 " us, %" PRIu64 " ms of processor time\n",
                    bytes, rdma->lanes, rdma->writes, rdma->fabric, registered, rdma->round_trip,
                    rdma->cpu_time / 1000);
+    for (const RdmaRailList *at = rdma->rails; at; at = at->next) {
+        monitor_printf(mon,
+                       "rdma rail %s: %s, %u lanes, %" PRIu64 " MiB, %" PRIu64 " MiB/s, %" PRIu64
+                       " retries\n",
+                       at->value->name, RdmaRailState_str(at->value->state), at->value->lanes,
+                       at->value->bytes / MiB, at->value->bandwidth / MiB, at->value->retries);
+    }
+    if (rdma->has_predicted_downtime) {
+        monitor_printf(mon, "rdma predicted downtime: %" PRIu64 " ms\n",
+                       rdma->predicted_downtime / 1000);
+    }
     if (rdma->has_load_time) {
         monitor_printf(mon,
                        "rdma downtime: last pages %" PRIu64 " us, load %" PRIu64

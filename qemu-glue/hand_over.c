@@ -47,6 +47,7 @@ int rdma_hand_over(MigrationState *s)
     int err = release(out);
 
     rdma_outgoing_count(out);
+    rdma_outgoing_count_rails(out);
     if (err) {
         return rdma_outgoing_failed(s->to_dst_file, err);
     }

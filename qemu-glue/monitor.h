@@ -12,8 +12,9 @@
 /* The current ones, each present. */
 void rdma_parameters_get(MigrationParameters *to, const MigrationParameters *from);
 
-/* Those that are present in `from`. */
+/* Those that are present in `from`. The second one: for a check; strings stay those of `from`. */
 void rdma_parameters_set(MigrationParameters *to, const MigrateSetParameters *from);
+void rdma_parameters_try(MigrationParameters *to, const MigrateSetParameters *from);
 
 bool rdma_parameters_check(const MigrationParameters *params, Error **errp);
 
@@ -33,6 +34,10 @@ static inline void rdma_parameters_get(MigrationParameters *to, const MigrationP
 }
 
 static inline void rdma_parameters_set(MigrationParameters *to, const MigrateSetParameters *from)
+{
+}
+
+static inline void rdma_parameters_try(MigrationParameters *to, const MigrateSetParameters *from)
 {
 }
 

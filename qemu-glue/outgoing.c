@@ -35,6 +35,18 @@ int rdma_outgoing_failed(QEMUFile *f, int err)
     return err;
 }
 
+void rdma_outgoing_count_rails(RdmaOutgoing *out)
+{
+    struct pagerail_rail rails[RDMA_RAILS_MOST];
+    unsigned count = 0;
+
+    while (count < RDMA_RAILS_MOST && !pagerail_source_rail(out->session, count, &rails[count])) {
+        count++;
+    }
+    out->rails_ns = get_clock();
+    rdma_figures_rails(rails, count, out->rails_ns);
+}
+
 void rdma_outgoing_count(RdmaOutgoing *out)
 {
     struct pagerail_stats stats;
@@ -46,6 +58,9 @@ void rdma_outgoing_count(RdmaOutgoing *out)
     stat64_set(&mig_stats.zero_pages, stats.zero_pages);
     ram_transferred_add(stats.bytes_sent - out->bytes_seen);
     out->bytes_seen = stats.bytes_sent;
+    if (get_clock() - out->rails_ns >= RDMA_RAILS_PERIOD_NS) {
+        rdma_outgoing_count_rails(out);
+    }
 }
 
 static int connect_session(RdmaOutgoing *out)

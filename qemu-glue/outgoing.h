@@ -36,6 +36,7 @@ struct RdmaOutgoing {
     bool handed;          /* a run since this section began */
     bool epoch_open;      /* a run since the epoch began */
     uint64_t bytes_seen;  /* by the statistics */
+    int64_t rails_ns;     /* when they were read for the last time */
     int64_t last_look_ns; /* when QEMU had read the dirty log for the last time */
     uint64_t copy_ns;     /* from then until the fence was written */
     uint8_t *frame;       /* being filled */
@@ -56,8 +57,10 @@ RdmaOutgoing *rdma_outgoing_of(QEMUFile *f);
 /* Puts the session's error into the file, unless it has one, and returns err. */
 int rdma_outgoing_failed(QEMUFile *f, int err);
 
-/* Takes the session's figures over into QEMU's. */
+/* Takes the session's figures over into QEMU's; those of the rails now and then, and when it is
+ * over. */
 void rdma_outgoing_count(RdmaOutgoing *out);
+void rdma_outgoing_count_rails(RdmaOutgoing *out);
 
 /* Ends the return path: QEMU's thread that waits on it goes. */
 void rdma_outgoing_end_return_path(RdmaOutgoing *out);

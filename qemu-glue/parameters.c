@@ -7,12 +7,14 @@
 #include "parameters.h"
 #include "qapi/error.h"
 #include "qapi/qapi-visit-migration.h"
+#include "qemu/cutils.h"
+
+#include <pagerail/transport.h>
 
 #define LANES_MOST 256
 
-struct pagerail_options rdma_options(void)
+static struct pagerail_options options_of(const MigrationParameters *params)
 {
-    const MigrationParameters *params = &migrate_get_current()->parameters;
     struct pagerail_options options = PAGERAIL_OPTIONS_INIT;
 
     options.fabric = params->rdma_fabric == RDMA_FABRIC_VERBS   ? PAGERAIL_FABRIC_VERBS
@@ -20,19 +22,29 @@ struct pagerail_options rdma_options(void)
                                                                 : PAGERAIL_FABRIC_AUTO;
     options.lanes = params->rdma_lanes;
     options.pin_budget_bytes = params->rdma_pin_budget;
+    pstrcpy(options.rails, sizeof(options.rails), params->rdma_rails ?: "");
     return options;
+}
+
+struct pagerail_options rdma_options(void)
+{
+    return options_of(&migrate_get_current()->parameters);
 }
 
 void rdma_parameters_get(MigrationParameters *to, const MigrationParameters *from)
 {
     to->has_rdma_fabric = to->has_rdma_lanes = to->has_rdma_pin_budget = true;
     to->rdma_fabric = from->rdma_fabric;
+    to->rdma_rails = g_strdup(from->rdma_rails ?: "");
     to->rdma_lanes = from->rdma_lanes;
     to->rdma_pin_budget = from->rdma_pin_budget;
 }
 
-void rdma_parameters_set(MigrationParameters *to, const MigrateSetParameters *from)
+void rdma_parameters_try(MigrationParameters *to, const MigrateSetParameters *from)
 {
+    if (from->rdma_rails) {
+        to->rdma_rails = from->rdma_rails;
+    }
     if (from->has_rdma_fabric) {
         to->rdma_fabric = from->rdma_fabric;
     }
@@ -44,6 +56,35 @@ void rdma_parameters_set(MigrationParameters *to, const MigrateSetParameters *fr
     }
 }
 
+void rdma_parameters_set(MigrationParameters *to, const MigrateSetParameters *from)
+{
+    char *rails = to->rdma_rails;
+
+    rdma_parameters_try(to, from);
+    if (to->rdma_rails != rails) {
+        to->rdma_rails = g_strdup(to->rdma_rails);
+        g_free(rails);
+    }
+}
+
+/* What else the library takes amiss. A session that nobody connects holds nothing. */
+static bool check_by_library(const MigrationParameters *params, Error **errp)
+{
+    struct pagerail_options options = options_of(params);
+    pagerail_source *session;
+
+    if (params->rdma_rails && strlen(params->rdma_rails) >= sizeof(options.rails)) {
+        error_setg(errp, "rdma-rails is longer than %zu bytes", sizeof(options.rails) - 1);
+        return false;
+    }
+    if (pagerail_source_new(&options, &session) < 0) {
+        error_setg(errp, "rdma: %s", pagerail_error_message());
+        return false;
+    }
+    pagerail_source_free(session);
+    return true;
+}
+
 /* Those of the migration under way were read when it began; these are for the next. */
 bool rdma_parameters_check(const MigrationParameters *params, Error **errp)
 {
@@ -52,7 +93,7 @@ bool rdma_parameters_check(const MigrationParameters *params, Error **errp)
                    params->rdma_lanes, LANES_MOST);
         return false;
     }
-    return true;
+    return check_by_library(params, errp);
 }
 
 void rdma_parameter_parse(MigrateSetParameters *to, MigrationParameter which, Visitor *v,
@@ -63,6 +104,9 @@ void rdma_parameter_parse(MigrateSetParameters *to, MigrationParameter which, Vi
     switch (which) {
     case MIGRATION_PARAMETER_RDMA_FABRIC:
         to->has_rdma_fabric = visit_type_RdmaFabric(v, name, &to->rdma_fabric, errp);
+        break;
+    case MIGRATION_PARAMETER_RDMA_RAILS:
+        visit_type_str(v, name, &to->rdma_rails, errp);
         break;
     case MIGRATION_PARAMETER_RDMA_LANES:
         to->has_rdma_lanes = visit_type_uint16(v, name, &to->rdma_lanes, errp);
@@ -77,6 +121,8 @@ void rdma_parameters_print(Monitor *mon, const MigrationParameters *params)
 {
     monitor_printf(mon, "%s: %s\n", MigrationParameter_str(MIGRATION_PARAMETER_RDMA_FABRIC),
                    RdmaFabric_str(params->rdma_fabric));
+    monitor_printf(mon, "%s: '%s'\n", MigrationParameter_str(MIGRATION_PARAMETER_RDMA_RAILS),
+                   params->rdma_rails);
     monitor_printf(mon, "%s: %u\n", MigrationParameter_str(MIGRATION_PARAMETER_RDMA_LANES),
                    params->rdma_lanes);
     monitor_printf(mon, "%s: %" PRIu64 " bytes\n",

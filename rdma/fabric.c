@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 static int unsupported(const char *what)
 {
@@ -53,6 +54,13 @@ static int no_reg(struct pr_fabric *fabric, void *addr, uint64_t len, unsigned a
 static void no_dereg(struct pr_mr *mr)
 {
     (void)mr;
+}
+
+/* Registering costs nothing. */
+static bool always_pays(struct pr_fabric *fabric, const void *addr, uint64_t len)
+{
+    (void)fabric, (void)addr, (void)len;
+    return true;
 }
 
 static int no_post_write(struct pr_lane *lane, const struct pr_rma *write)
@@ -114,6 +122,12 @@ static void no_lane_close(struct pr_lane *lane)
     (void)lane;
 }
 
+void pr_fabric_plain_rail(struct pr_fabric *fabric, struct pr_rail *out)
+{
+    *out = (struct pr_rail){0};
+    snprintf(out->name, sizeof(out->name), "%s", fabric->name);
+}
+
 const struct pr_fabric_ops pr_fabric_unsupported = {
     .close = no_close,
     .listen = no_listen,
@@ -122,6 +136,7 @@ const struct pr_fabric_ops pr_fabric_unsupported = {
     .connect = no_connect,
     .reg = no_reg,
     .dereg = no_dereg,
+    .reg_pays = always_pays,
     .post_write = no_post_write,
     .post_write_imm = no_post_write_imm,
     .post_read = no_post_read,
@@ -132,6 +147,7 @@ const struct pr_fabric_ops pr_fabric_unsupported = {
     .arm = no_arm,
     .fd = no_fd,
     .lane_close = no_lane_close,
+    .rail = pr_fabric_plain_rail,
 };
 
 #define FILL(slot)                                                                                 \
@@ -147,6 +163,7 @@ struct pr_fabric_ops pr_fabric_ops_complete(struct pr_fabric_ops ops)
     FILL(connect);
     FILL(reg);
     FILL(dereg);
+    FILL(reg_pays);
     FILL(post_write);
     FILL(post_write_imm);
     FILL(post_read);
@@ -157,6 +174,7 @@ struct pr_fabric_ops pr_fabric_ops_complete(struct pr_fabric_ops ops)
     FILL(arm);
     FILL(fd);
     FILL(lane_close);
+    FILL(rail);
     return ops;
 }
 

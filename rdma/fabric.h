@@ -77,6 +77,13 @@ struct pr_fabric {
     _Atomic int rail_state; /* enum pr_rail_state; a fabric without ports leaves it at 0 */
 };
 
+/* What carries a fabric's lanes, for people. */
+struct pr_rail {
+    char name[64];    /* the device's; "" = none is chosen yet; a fabric without devices: its own */
+    uint64_t retries; /* packets or messages that the device sent again, of all its users, since the
+                         fabric opened; 0 where nobody counts them */
+};
+
 struct pr_listener {
     const struct pr_fabric_ops *ops;
     struct pr_fabric *fabric;
@@ -153,6 +160,7 @@ struct pr_fabric_ops {
     int (*reg)(struct pr_fabric *fabric, void *addr, uint64_t len, unsigned access,
                struct pr_mr **out);
     void (*dereg)(struct pr_mr *mr);
+    bool (*reg_pays)(struct pr_fabric *fabric, const void *addr, uint64_t len);
     int (*post_write)(struct pr_lane *lane, const struct pr_rma *write);
     int (*post_write_imm)(struct pr_lane *lane, const struct pr_rma *write, uint32_t imm);
     int (*post_read)(struct pr_lane *lane, const struct pr_rma *read);
@@ -164,6 +172,7 @@ struct pr_fabric_ops {
     int (*arm)(struct pr_lane *lane);
     int (*fd)(struct pr_lane *lane);
     void (*lane_close)(struct pr_lane *lane);
+    void (*rail)(struct pr_fabric *fabric, struct pr_rail *out);
 };
 
 /* Every operation answers -EOPNOTSUPP (or does nothing where it returns nothing). */
@@ -176,6 +185,15 @@ struct pr_fabric_ops pr_fabric_ops_complete(struct pr_fabric_ops ops);
 static inline void pr_fabric_close(struct pr_fabric *fabric)
 {
     fabric->ops->close(fabric);
+}
+
+/* For the ops of a fabric without devices: its name, and nothing counted. */
+void pr_fabric_plain_rail(struct pr_fabric *fabric, struct pr_rail *out);
+
+/* Reads what the rail is and counts; takes some system calls. */
+static inline void pr_fabric_rail(struct pr_fabric *fabric, struct pr_rail *out)
+{
+    fabric->ops->rail(fabric, out);
 }
 
 /*
@@ -230,6 +248,13 @@ static inline int pr_fabric_reg(struct pr_fabric *fabric, void *addr, uint64_t l
                                 struct pr_mr **out)
 {
     return fabric->ops->reg(fabric, addr, len, access, out);
+}
+
+/* Whether to register the memory before anybody needs that: false where it would be given pages
+ * only because of it. */
+static inline bool pr_fabric_reg_pays(struct pr_fabric *fabric, const void *addr, uint64_t len)
+{
+    return fabric->ops->reg_pays(fabric, addr, len);
 }
 
 /* Ends a registration. When it returns, no peer can reach the window by its key any more, and none

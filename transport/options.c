@@ -117,6 +117,25 @@ void pr_options_suit(struct pagerail_options *options, const struct pr_fabric_li
         options->silence_timeout_ms = limits->silence_ms ? limits->silence_ms : USUAL_SILENCE_MS;
 }
 
+/* As names of devices go; the fabric knows which there are. */
+static int check_rails(const struct pagerail_options *o)
+{
+    const char *rails = o->rails;
+    size_t len = strnlen(rails, sizeof(o->rails));
+    if (len == sizeof(o->rails))
+        return pr_error(EINVAL, "rails is longer than %zu bytes", sizeof(o->rails) - 1);
+    size_t good =
+        strspn(rails, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-,");
+    if (good < len || (len && (rails[0] == ',' || rails[len - 1] == ',')) || strstr(rails, ",,"))
+        return pr_error(EINVAL,
+                        "rails is no list of names: give names of RDMA devices with commas between "
+                        "them, as in mlx5_0,mlx5_1");
+    if (len && o->fabric == PAGERAIL_FABRIC_LOCAL)
+        return pr_error(EINVAL, "rails are RDMA devices, and the fabric local has none: leave one "
+                                "of the two out");
+    return 0;
+}
+
 int pr_options_resolve(const struct pagerail_options *given, struct pagerail_options *out)
 {
     struct pagerail_options o;
@@ -149,6 +168,8 @@ int pr_options_resolve(const struct pagerail_options *given, struct pagerail_opt
                        o.traffic_class);
     if (!err && o.on_demand_paging > 1)
         err = pr_error(EINVAL, "on_demand_paging is %u: give 0 or 1", o.on_demand_paging);
+    if (!err)
+        err = check_rails(&o);
     if (!err && o.on_stall > PAGERAIL_STALL_FORCE)
         err = pr_error(EINVAL, "on_stall is %u: give PAGERAIL_STALL_ABORT or _FORCE", o.on_stall);
     if (err)

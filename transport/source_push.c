@@ -5,6 +5,7 @@
 #include "transport/source.h"
 
 #include <errno.h>
+#include <string.h>
 
 static int check_range(struct pagerail_source *source, uint32_t region, uint64_t offset,
                        uint64_t len)
@@ -197,6 +198,9 @@ PAGERAIL_API int pagerail_source_registered_wait(pagerail_source *source, int ti
                         "the guest has %llu MiB and a pin budget allows %llu: raise it on both "
                         "sides, or let memory be registered as it is sent",
                         (unsigned long long)(total >> 20), (unsigned long long)(budget >> 20));
+    err = pr_windows_prefetch_all(&source->windows);
+    if (err)
+        return err;
     return pr_session_wait(&source->session, all_registered, source,
                            pr_deadline_after_ms(timeout_ms));
 }
@@ -251,4 +255,22 @@ PAGERAIL_API void pagerail_source_stats(pagerail_source *source, struct pagerail
         .rail_state = (uint32_t)atomic_load(&session->fabric->rail_state),
         .fabric = session->fabric->name,
     };
+}
+
+PAGERAIL_API int pagerail_source_rail(pagerail_source *source, uint32_t index,
+                                      struct pagerail_rail *out)
+{
+    struct pr_session *session = &source->session;
+    if (!atomic_load(&source->connected) || index > 0)
+        return pr_error(ENOENT, "the session has no rail %u", index);
+    struct pr_rail rail;
+    pr_fabric_rail(session->fabric, &rail);
+    *out = (struct pagerail_rail){
+        .state = (uint32_t)atomic_load(&session->fabric->rail_state),
+        .lanes = session->lanes,
+        .bytes_sent = pr_crew_counts(&source->crew).bytes_sent,
+        .retries = rail.retries,
+    };
+    memcpy(out->name, rail.name, sizeof(out->name));
+    return 0;
 }

@@ -32,7 +32,8 @@ static bool scheme_is(const char *uri, size_t len, const char *scheme)
 static int open_verbs(const struct pagerail_options *options, struct pr_fabric **out)
 {
     struct pr_verbs_settings settings = {.traffic_class = (uint8_t)options->traffic_class,
-                                         .on_demand = options->on_demand_paging};
+                                         .on_demand = options->on_demand_paging,
+                                         .rails = options->rails};
     return pr_fabric_verbs_open(&settings, out);
 }
 
@@ -86,9 +87,13 @@ static int try_devices(const struct pagerail_options *options, enum pr_host_plac
     return open_usable_verbs(options, &target->fabric);
 }
 
-static int open_rdma(const struct pagerail_options *options, struct pr_uri_target *target)
+/* Who names devices wants these and nothing else. */
+static int open_rdma(const struct pagerail_options *given, struct pr_uri_target *target)
 {
     enum pr_host_place place;
+    struct pagerail_options chosen = *given, *options = &chosen;
+    if (*chosen.rails)
+        chosen.fabric = PAGERAIL_FABRIC_VERBS;
     int err = pr_same_host_place(target->address, &place);
     if (err)
         return err;

@@ -19,9 +19,9 @@ struct pr_uri_target {
 /*
  * Opens the fabric that the URI's scheme names, or for rdma: the one that the options and this host
  * decide for (transport/choice.h).
- * options: of them `fabric`, `traffic_class` and `on_demand_paging`. The target must stay where it
- * is, and the URI, as long as the address is used.
- * ERRORS: -EINVAL with a sentence that lists the schemes there are; what the fabric's open returns.
+ * options: of them `fabric`, `rails`, `traffic_class` and `on_demand_paging`. The target must stay
+ * where it is, and the URI, as long as the address is used. ERRORS: -EINVAL with a sentence that
+ * lists the schemes there are; what the fabric's open returns.
  */
 int pr_uri_open(const char *uri, const struct pagerail_options *options,
                 struct pr_uri_target *target);

@@ -102,6 +102,9 @@ int pr_windows_open(struct pr_windows *ws, struct pr_session *session, uint64_t 
     ws->budget_bytes = ours ? ours : UINT64_MAX;
     if (peer_pin_bytes && peer_pin_bytes < ws->budget_bytes)
         ws->budget_bytes = peer_pin_bytes;
+    /* A worker that finds data in an empty window waits for it with other windows in hand: there
+     * must be room for all. */
+    ws->prefetch_empty = ws->budget_bytes < regions->total_bytes;
     ws->of_region = calloc(regions->count, sizeof(*ws->of_region));
     for (uint32_t r = 0; ws->of_region && r < regions->count; r++) {
         uint64_t count = pr_region_windows(&regions->list[r], session->window_bytes);
@@ -155,6 +158,7 @@ static bool fits_locked(const struct pr_windows *ws, uint64_t len)
 
 static void start_asking_locked(struct pr_windows *ws, struct pr_window *w)
 {
+    w->empty = false;
     w->state = PR_WINDOW_ASKED;
     ws->used_bytes += len_of(w);
     w->job.fn = register_job;
@@ -213,6 +217,12 @@ static uint32_t wanted_at_once(const struct pr_session *session)
     return fits < PR_WIRE_MAX_WANTED ? fits : PR_WIRE_MAX_WANTED;
 }
 
+static bool left_out(const struct pr_windows *ws, const struct pr_window *w)
+{
+    const uint8_t *addr = region_of(w)->addr + w->index * ws->session->window_bytes;
+    return !ws->prefetch_empty && !pr_fabric_reg_pays(ws->session->fabric, addr, len_of(w));
+}
+
 static struct pr_window *prefetch_next_locked(struct pr_windows *ws)
 {
     const struct pr_regions *regions = &ws->session->regions;
@@ -227,7 +237,10 @@ static struct pr_window *prefetch_next_locked(struct pr_windows *ws)
         if (!fits_locked(ws, len_of(w)))
             return NULL;
         ws->prefetch_index++;
-        if (w->state == PR_WINDOW_IDLE)
+        if (w->state != PR_WINDOW_IDLE)
+            continue;
+        w->empty = left_out(ws, w);
+        if (!w->empty)
             return w;
     }
     return NULL;
@@ -250,6 +263,15 @@ int pr_windows_prefetch(struct pr_windows *ws)
         pthread_mutex_unlock(&ws->lock);
     } while (want.count && !err);
     return err;
+}
+
+int pr_windows_prefetch_all(struct pr_windows *ws)
+{
+    pthread_mutex_lock(&ws->lock);
+    ws->prefetch_empty = true;
+    ws->prefetch_region = ws->prefetch_index = 0;
+    pthread_mutex_unlock(&ws->lock);
+    return pr_windows_prefetch(ws);
 }
 
 static int ask_locked(struct pr_windows *ws, struct pr_window *w)
@@ -283,6 +305,16 @@ int pr_windows_acquire(struct pr_windows *ws, uint32_t region, uint64_t offset,
     bool ready = w->state == PR_WINDOW_READY;
     pthread_mutex_unlock(&ws->lock);
     return err ? err : ready ? 0 : -EAGAIN;
+}
+
+int pr_windows_look(struct pr_windows *ws, uint32_t region, uint64_t offset, struct pr_window **out)
+{
+    struct pr_window *w = &ws->of_region[region][offset / ws->session->window_bytes];
+    pthread_mutex_lock(&ws->lock);
+    bool empty = w->empty;
+    pthread_mutex_unlock(&ws->lock);
+    *out = NULL;
+    return empty ? 0 : pr_windows_acquire(ws, region, offset, out);
 }
 
 void pr_window_retain(struct pr_window *window)

@@ -4,7 +4,9 @@
  *
  * A window can be written once it is registered here (by a pool thread) and the destination has
  * granted its key. The source asks for windows in order of address as far ahead as the pin budgets
- * of both sides allow, and out of order when a worker needs one. When the budget is used up,
+ * of both sides allow, and out of order when a worker needs one. Where the budget holds all of the
+ * guest, memory that does not exist yet (pr_fabric_reg_pays) is asked for only when a page with
+ * data is found there. When the budget is used up,
  * windows that no transfer uses make room, the one idle for longest first; the destination is told,
  * so it frees its side. So the source alone decides, and keeps to the smaller budget of the two.
  *
@@ -35,6 +37,7 @@ struct pr_window {
     _Atomic uint32_t users; /* transfers and chunks that need it; falls to 0 without the lock */
     struct pr_mr *mr;
     bool granted;
+    bool empty;        /* not asked for ahead of need */
     bool demanded;     /* a worker waits for it: it may not be evicted before that worker had it */
     struct pr_key key; /* at the destination */
     struct pr_window *older, *newer; /* READY windows in order of last use */
@@ -49,6 +52,7 @@ struct pr_windows {
     uint64_t leaving_bytes;
     struct pr_window *oldest, *newest;
     uint64_t prefetch_region, prefetch_index;
+    bool prefetch_empty;   /* nothing is left out */
     _Atomic bool starving; /* somebody waits for room */
     _Atomic uint64_t registered_bytes;
     _Atomic uint64_t ready_bytes; /* of READY windows */
@@ -64,8 +68,11 @@ int pr_windows_open(struct pr_windows *windows, struct pr_session *session, uint
 /* Ends all registrations, in parallel. The pool must be idle of window jobs: no sends go on. */
 void pr_windows_close(struct pr_windows *windows);
 
-/* Asks for further windows in order of address, as far as the budget goes. */
+/* Asks for further windows in order of address, as far as the budget goes, but for empty ones. */
 int pr_windows_prefetch(struct pr_windows *windows);
+
+/* The empty ones as well. */
+int pr_windows_prefetch_all(struct pr_windows *windows);
 
 /*
  * Gets the window that holds `offset`. *out then has one user more; pr_window_release gives it
@@ -73,6 +80,13 @@ int pr_windows_prefetch(struct pr_windows *windows);
  */
 int pr_windows_acquire(struct pr_windows *windows, uint32_t region, uint64_t offset,
                        struct pr_window **out);
+
+/*
+ * As pr_windows_acquire, for a caller that may find no data there: an empty window is not asked
+ * for, and *out is then NULL.
+ */
+int pr_windows_look(struct pr_windows *windows, uint32_t region, uint64_t offset,
+                    struct pr_window **out);
 
 /* A further user of a window that the caller already uses. */
 void pr_window_retain(struct pr_window *window);

@@ -128,6 +128,12 @@ static void look_at_lanes(struct pr_worker *worker)
 static int take_data(struct pr_worker *worker, const struct pr_transfer *t)
 {
     const struct pr_chunk *chunk = &worker->walk.chunk;
+    if (!worker->window) { /* it was empty */
+        int got = pr_windows_acquire(worker->work->windows, chunk->region, chunk->offset,
+                                     &worker->window);
+        if (got)
+            return got;
+    }
     uint64_t window_start = t->offset_bytes & ~(worker->work->session->window_bytes - 1);
     uint64_t remote = worker->window->key.addr + (t->offset_bytes - window_start);
     struct pr_sender *sender = idlest(worker);
@@ -146,8 +152,7 @@ static int take_data(struct pr_worker *worker, const struct pr_transfer *t)
 
 static int start_walk(struct pr_worker *worker, const struct pr_chunk *chunk)
 {
-    int err =
-        pr_windows_acquire(worker->work->windows, chunk->region, chunk->offset, &worker->window);
+    int err = pr_windows_look(worker->work->windows, chunk->region, chunk->offset, &worker->window);
     if (err)
         return err;
     const struct pr_region *region = region_of(worker, chunk->region);
@@ -168,7 +173,7 @@ static bool nothing_dirty(const struct pr_worker *worker, const struct pr_chunk 
 
 static void end_walk(struct pr_worker *worker)
 {
-    if (worker->walking)
+    if (worker->walking && worker->window)
         pr_window_release(worker->window);
     worker->walking = false;
 }

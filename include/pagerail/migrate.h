@@ -188,11 +188,14 @@ PAGERAIL_API int pagerail_migration_receive(pagerail_migration *migration);
 PAGERAIL_API int pagerail_migration_cancel(pagerail_migration *migration);
 
 /* After send or receive returned. pagerail_migration_round: round 0 <= index < outcome.rounds;
- * -EINVAL otherwise. */
+ * -EINVAL otherwise. pagerail_migration_rail: as pagerail_source_rail; -ENOENT at the destination.
+ */
 PAGERAIL_API void pagerail_migration_outcome(pagerail_migration *migration,
                                              struct pagerail_outcome *out);
 PAGERAIL_API int pagerail_migration_round(pagerail_migration *migration, uint32_t index,
                                           struct pagerail_round *out);
+PAGERAIL_API int pagerail_migration_rail(pagerail_migration *migration, uint32_t index,
+                                         struct pagerail_rail *out);
 
 /*
  * After a completed migration the destination may send one report (any bytes) to the source.

@@ -32,6 +32,8 @@ enum pagerail_fabric {
     PAGERAIL_FABRIC_LOCAL = 2, /* the same-host fabric; any other host is refused */
 };
 
+#define PAGERAIL_RAILS_MAX 256 /* bytes, the terminating 0 among them */
+
 struct pagerail_options {
     size_t size; /* sizeof(struct pagerail_options): PAGERAIL_OPTIONS_INIT sets it */
 
@@ -63,6 +65,10 @@ struct pagerail_options {
     uint32_t fabric;           /* enum pagerail_fabric; both sides must come to the same */
     uint32_t traffic_class;    /* of RoCE packets, 1 to 255: 4 x DSCP; 0 = the host's default */
     uint32_t on_demand_paging; /* 1 = register memory without pinning it where the device can */
+    char rails[PAGERAIL_RAILS_MAX]; /* names of the RDMA devices that may be used, with commas
+                                       between them; "" = all. Then nothing but devices carries
+                                       rdma:host:port, and a connection over another one is refused.
+                                       The first connection chooses one of them */
 };
 
 #define PAGERAIL_OPTIONS_INIT                                                                      \

@@ -20,6 +20,16 @@ enum pagerail_rail_state {
     PAGERAIL_RAIL_FAILED = 2, /* the device is gone or has failed */
 };
 
+/* One way out of this host: a device, and what this session has sent over it. */
+struct pagerail_rail {
+    char name[64];  /* the device's; the fabric's where there is no device; "" = not chosen yet */
+    uint32_t state; /* now: enum pagerail_rail_state */
+    uint32_t lanes; /* data lanes over it */
+    uint64_t bytes_sent; /* of guest memory, completed */
+    uint64_t retries; /* what the device has sent again since the session connected, for whomever,
+                         by its own counters; 0 where there are none */
+};
+
 struct pagerail_stats {
     uint64_t bytes_sent;    /* of guest memory; counted when a write completes, never when posted */
     uint64_t writes;        /* one-sided writes completed */

@@ -33,8 +33,8 @@
  * an epoch, and read-and-clear its dirty bit before pushing it. All that was pushed in one epoch
  * lands before anything of the next.
  *
- * THREADS. One thread at a time may use a session, except for _abort and _stats, which any thread
- * may call at any time before _free. Signal handlers may call nothing here.
+ * THREADS. One thread at a time may use a session, except for _abort, _stats and _rail, which any
+ * thread may call at any time before _free. Signal handlers may call nothing here.
  *
  * ERRORS. Every call that returns int returns 0 or a negative errno; pagerail_error_message() then
  * has a sentence for the user. After a session has failed once, every later call returns that first
@@ -221,6 +221,16 @@ PAGERAIL_API ssize_t pagerail_source_read(pagerail_source *source, void *to, siz
 
 /* pagerail_source_stats: a snapshot. THREAD-SAFETY: any thread. */
 PAGERAIL_API void pagerail_source_stats(pagerail_source *source, struct pagerail_stats *out);
+
+/*
+ * pagerail_source_rail: what one way out of this host is, and what was sent over it. Reads files of
+ * the kernel: for an observer, not for every run.
+ *
+ * index: from 0. THREAD-SAFETY: as pagerail_source_stats. ERRORS: -ENOENT there are not so many, or
+ * the session is not connected.
+ */
+PAGERAIL_API int pagerail_source_rail(pagerail_source *source, uint32_t index,
+                                      struct pagerail_rail *out);
 
 /*
  * pagerail_source_abort: ends the session with a reason, which the peer is told. Every waiting and

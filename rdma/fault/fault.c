@@ -102,6 +102,16 @@ static void fault_dereg(struct pr_mr *mr)
     pr_fabric_dereg(mr);
 }
 
+static bool fault_reg_pays(struct pr_fabric *base, const void *addr, uint64_t len)
+{
+    return pr_fabric_reg_pays(fabric_of(base)->inner, addr, len);
+}
+
+static void fault_rail(struct pr_fabric *base, struct pr_rail *out)
+{
+    pr_fabric_rail(fabric_of(base)->inner, out);
+}
+
 static const struct pr_fabric_ops fault_ops = {
     .close = fault_close,
     .listen = fault_listen,
@@ -110,6 +120,7 @@ static const struct pr_fabric_ops fault_ops = {
     .connect = fault_connect,
     .reg = fault_reg,
     .dereg = fault_dereg,
+    .reg_pays = fault_reg_pays,
     .post_write = pr_fault_lane_post_write,
     .post_write_imm = pr_fault_lane_post_write_imm,
     .post_read = pr_fault_lane_post_read,
@@ -120,6 +131,7 @@ static const struct pr_fabric_ops fault_ops = {
     .arm = pr_fault_lane_arm,
     .fd = pr_fault_lane_fd,
     .lane_close = pr_fault_lane_close,
+    .rail = fault_rail,
 };
 
 static int check_rule(const struct pr_fault_rule *rule, unsigned i)

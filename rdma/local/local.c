@@ -137,6 +137,7 @@ static const struct pr_fabric_ops local_ops = {
     .arm = pr_local_lane_arm,
     .fd = pr_local_lane_fd,
     .lane_close = pr_local_lane_close,
+    .rail = pr_fabric_plain_rail,
 };
 
 int pr_fabric_local_open(struct pr_fabric **out)

@@ -2,6 +2,7 @@
 /* Which device a fabric uses, and what that device allows. */
 #include "base/error.h"
 #include "base/log.h"
+#include "rdma/verbs/counters.h"
 #include "rdma/verbs/fabric.h"
 #include "rdma/verbs/limits.h"
 #include "rdma/verbs/mtu.h"
@@ -9,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <rdma/rdma_cma.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What the device is, and what all its ports allow. *active: grows by those with a link. */
@@ -77,6 +80,9 @@ static int choose(struct pr_verbs_fabric *fabric, struct ibv_context *context, u
     if (fabric->settings.on_demand && !fabric->on_demand)
         pr_log_warn("%s cannot page on demand: guest memory will be pinned", name);
     fabric->context = context;
+    fabric->ports = device.phys_port_cnt;
+    fabric->retries_before =
+        pr_verbs_counted_retries(context->device->ibdev_path, device.phys_port_cnt);
     fabric->ack_timeout_exponent = pr_verbs_ack_timeout(&device);
     fabric->retries = pr_verbs_retries(&device);
     fabric->base.limits = limits;
@@ -86,16 +92,22 @@ static int choose(struct pr_verbs_fabric *fabric, struct ibv_context *context, u
 static int common_limits(struct pr_verbs_fabric *fabric)
 {
     struct pr_fabric_limits all = pr_verbs_limits_widest();
-    for (int i = 0; i < fabric->device_count; i++) {
+    for (int i = 0; i < fabric->rail_count; i++) {
         struct ibv_device_attr device;
         struct pr_fabric_limits limits;
-        int err = query(fabric->devices[i], &device, &limits, &fabric->active_ports);
+        int err = query(fabric->rails[i], &device, &limits, &fabric->active_ports);
         if (err)
             return err;
         pr_verbs_limits_meet(&all, &limits);
     }
     fabric->base.limits = all;
     return 0;
+}
+
+static void forget(struct pr_verbs_fabric *fabric)
+{
+    free(fabric->rails);
+    rdma_free_devices(fabric->devices);
 }
 
 int pr_verbs_devices_open(struct pr_verbs_fabric *fabric)
@@ -106,16 +118,16 @@ int pr_verbs_devices_open(struct pr_verbs_fabric *fabric)
                         "no RDMA device can be used: %s (load rdma_ucm, install "
                         "ibverbs-providers; `pagerail devices` shows what there is)",
                         strerror(errno));
-    int err;
-    if (!fabric->device_count)
+    int err = pr_verbs_rails_choose(fabric);
+    if (!err && !fabric->rail_count)
         err = pr_error(ENODEV, "this host has no RDMA device: `pagerail devices` shows what there "
                                "is");
-    else if (fabric->device_count == 1)
-        err = choose(fabric, fabric->devices[0], &fabric->active_ports);
-    else
-        err = common_limits(fabric);
+    if (!err)
+        err = fabric->rail_count == 1 ? choose(fabric, fabric->rails[0], &fabric->active_ports)
+                                      : common_limits(fabric);
+    fabric->settings.rails = NULL; /* the caller's */
     if (err)
-        rdma_free_devices(fabric->devices);
+        forget(fabric);
     return err;
 }
 
@@ -125,13 +137,13 @@ void pr_verbs_devices_close(struct pr_verbs_fabric *fabric)
     if (err)
         pr_log_error("cannot give a protection domain of %s back: %s (a registration was left)",
                      ibv_get_device_name(fabric->context->device), strerror(err));
-    rdma_free_devices(fabric->devices);
+    forget(fabric);
 }
 
-static bool listed(const struct pr_verbs_fabric *fabric, const struct ibv_context *context)
+static bool among(struct ibv_context *const *list, int count, const struct ibv_context *context)
 {
-    for (int i = 0; i < fabric->device_count; i++)
-        if (fabric->devices[i] == context)
+    for (int i = 0; i < count; i++)
+        if (list[i] == context)
             return true;
     return false;
 }
@@ -141,13 +153,18 @@ static int choose_locked(struct pr_verbs_fabric *fabric, struct ibv_context *con
     if (fabric->context == context)
         return 0;
     const char *name = ibv_get_device_name(context->device);
+    if (!among(fabric->devices, fabric->device_count, context))
+        return pr_error(ENODEV, "the RDMA device %s appeared a moment ago: try again", name);
+    if (!among(fabric->rails, fabric->rail_count, context))
+        return pr_error(EXDEV,
+                        "this connection goes over %s, which is none of the rails that were "
+                        "chosen: choose it, or an address that one of them reaches",
+                        name);
     if (fabric->context)
         return pr_error(EXDEV,
                         "this connection goes over %s and the ones before it over %s: choose "
                         "an address that all of them reach by one device",
                         name, ibv_get_device_name(fabric->context->device));
-    if (!listed(fabric, context))
-        return pr_error(ENODEV, "the RDMA device %s appeared a moment ago: try again", name);
     unsigned active = 0;
     return choose(fabric, context, &active);
 }
@@ -158,4 +175,18 @@ int pr_verbs_device_choose(struct pr_verbs_fabric *fabric, struct ibv_context *c
     int err = choose_locked(fabric, context);
     pthread_mutex_unlock(&fabric->lock);
     return err;
+}
+
+void pr_verbs_rail(struct pr_fabric *base, struct pr_rail *out)
+{
+    struct pr_verbs_fabric *fabric = pr_verbs_fabric_of(base);
+    *out = (struct pr_rail){0};
+    pthread_mutex_lock(&fabric->lock);
+    struct ibv_device *device = fabric->context ? fabric->context->device : NULL;
+    pthread_mutex_unlock(&fabric->lock);
+    if (!device)
+        return;
+    snprintf(out->name, sizeof(out->name), "%s", ibv_get_device_name(device));
+    out->retries =
+        pr_verbs_counted_retries(device->ibdev_path, fabric->ports) - fabric->retries_before;
 }

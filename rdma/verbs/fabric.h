@@ -14,12 +14,16 @@ struct pr_verbs_fabric {
     /* As librdmacm lists them. Holding the list holds the devices open: our PD lives in one. */
     struct ibv_context **devices;
     int device_count;
+    struct ibv_context **rails; /* of them, those that may be used */
+    int rail_count;
     pthread_mutex_t lock; /* choosing the device */
     struct ibv_context *context;
-    struct ibv_pd *pd; /* NULL until a device is chosen; then it stays */
+    struct ibv_pd *pd;       /* NULL until a device is chosen; then it stays */
+    unsigned ports;          /* that it has */
+    uint64_t retries_before; /* that it had counted when it was chosen */
     uint8_t ack_timeout_exponent;
     uint8_t retries;
-    unsigned active_ports; /* of all devices, when they were listed */
+    unsigned active_ports; /* of all rails, when they were listed */
     struct pr_verbs_settings settings;
     bool on_demand; /* asked for, and the device can */
 };
@@ -46,10 +50,18 @@ void pr_verbs_devices_close(struct pr_verbs_fabric *fabric);
  * ERRORS: -EXDEV another one is; -ENODEV it was not there when the fabric was opened. */
 int pr_verbs_device_choose(struct pr_verbs_fabric *fabric, struct ibv_context *context);
 
+/* rails.c: fills `rails` from the devices, by the names in the settings; the caller frees it.
+ * ERRORS: -ENODEV there is none of such a name, -ENOMEM. */
+int pr_verbs_rails_choose(struct pr_verbs_fabric *fabric);
+
+/* device.c: what was chosen, and its counters. */
+void pr_verbs_rail(struct pr_fabric *fabric, struct pr_rail *out);
+
 /* memory.c: the calls of pr_fabric_ops; and how a failed pinning is explained. */
 int pr_verbs_reg(struct pr_fabric *fabric, void *addr, uint64_t len, unsigned access,
                  struct pr_mr **out);
 void pr_verbs_dereg(struct pr_mr *mr);
+bool pr_verbs_reg_pays(struct pr_fabric *base, const void *addr, uint64_t len);
 int pr_verbs_reg_error(int err, uint64_t len);
 
 /* connect.c */

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define ALL_ACCESS (PR_ACCESS_LOCAL_WRITE | PR_ACCESS_REMOTE_WRITE | PR_ACCESS_REMOTE_READ)
 
@@ -122,6 +124,30 @@ int pr_verbs_reg(struct pr_fabric *base, void *addr, uint64_t len, unsigned acce
     };
     *out = &mr->base;
     return 0;
+}
+
+/*
+ * Pinning makes each page that is not there yet. So memory of which no page is there waits, and if
+ * the guest never uses it, neither side ever pins it. Pages in swap are not seen: they wait, too.
+ * With on-demand paging nothing is pinned.
+ */
+bool pr_verbs_reg_pays(struct pr_fabric *base, const void *addr, uint64_t len)
+{
+    enum { STEP_PAGES = 4096 };
+    unsigned char there[STEP_PAGES];
+    if (pr_verbs_fabric_of(base)->on_demand)
+        return true;
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    for (uint64_t done = 0; done < len; done += STEP_PAGES * page) {
+        uint64_t left = len - done, step = left < STEP_PAGES * page ? left : STEP_PAGES * page;
+        if (mincore((char *)addr + done, step, there))
+            return true;
+        for (uint64_t i = 0; i < (step + page - 1) / page; i++) {
+            if (there[i] & 1)
+                return true;
+        }
+    }
+    return false;
 }
 
 void pr_verbs_dereg(struct pr_mr *base)

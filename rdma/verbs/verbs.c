@@ -23,6 +23,7 @@ static const struct pr_fabric_ops verbs_ops = {
     .connect = pr_verbs_connect,
     .reg = pr_verbs_reg,
     .dereg = pr_verbs_dereg,
+    .reg_pays = pr_verbs_reg_pays,
     .post_write = pr_verbs_post_write,
     .post_write_imm = pr_verbs_post_write_imm,
     .post_read = pr_verbs_post_read,
@@ -33,6 +34,7 @@ static const struct pr_fabric_ops verbs_ops = {
     .arm = pr_verbs_arm,
     .fd = pr_verbs_fd,
     .lane_close = pr_verbs_lane_close,
+    .rail = pr_verbs_rail,
 };
 
 unsigned pr_fabric_verbs_active_ports(const struct pr_fabric *fabric)

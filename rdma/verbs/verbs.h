@@ -8,10 +8,10 @@
  * connection manager. To listen at all of them: 0.0.0.0:port or [::]:port.
  *
  * Within the contract of rdma/fabric.h:
- * - A fabric uses one device. On a host with a single one that is known from the start. On others
- *   the first connection chooses it: `limits` are those that all devices can keep until then, its
- *   own afterwards, and pr_fabric_reg answers -ENODEV before. A later connection over another
- *   device is refused (-EXDEV).
+ * - A fabric uses one device. On a host with a single one, or if only one may be used, that is
+ * known from the start. On others the first connection chooses it: `limits` are those that all
+ * devices can keep until then, its own afterwards, and pr_fabric_reg answers -ENODEV before. A
+ * later connection over another device is refused (-EXDEV).
  * - A message stays in a ring of the lane until the device has taken it, so pr_lane_post_send can
  *   also answer -EAGAIN when places are left but this ring is full. Polling frees it, whether
  *   messages are signalled or not.
@@ -38,13 +38,17 @@ struct pr_verbs_settings {
     /* Registers guest memory without pinning it, where the device can (on-demand paging); where it
      * cannot, the memory is pinned and a line in the log says so. */
     bool on_demand;
+    /* Names of the devices that may be used, with commas between them; "" or NULL: all. Borrowed
+     * for the call. */
+    const char *rails;
 };
 
 /* settings: copied; NULL: all zero.
- * ERRORS: -ENODEV the host has no RDMA device that can be used; -EACCES; -ENOMEM. */
+ * ERRORS: -ENODEV the host has no RDMA device that can be used, or none of a name that was given;
+ * -EACCES; -ENOMEM. */
 int pr_fabric_verbs_open(const struct pr_verbs_settings *settings, struct pr_fabric **out);
 
-/* How many ports of RDMA devices had a link when the fabric was opened. */
+/* How many ports of those devices had a link when the fabric was opened. */
 unsigned pr_fabric_verbs_active_ports(const struct pr_fabric *fabric);
 
 #endif

@@ -13,7 +13,8 @@ need_build=(
     libibverbs-dev librdmacm-dev libnuma-dev libhwloc-dev libjson-c-dev libbenchmark-dev
 )
 need_test=(
-    libcmocka-dev clang clang-tidy clang-format libclang-rt-14-dev cppcheck shellcheck mandoc
+    libcmocka-dev clang clang-tidy clang-format libclang-rt-14-dev cppcheck shellcheck pyflakes3
+    mandoc
 )
 need_rig=(
     python3 gcc libc6-dev qemu-system-x86 busybox-static kmod cpio xz-utils zstd

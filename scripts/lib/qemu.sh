@@ -9,6 +9,14 @@
 # shellcheck disable=SC2034 # scripts/build-qemu names them
 qemu_versions=(10.0.13 10.2.2)
 
+# The exit status when Debian's archive does not have a version any more.
+gone_status=3
+
+gone() {
+    say "error: $*"
+    exit $gone_status
+}
+
 # The suite of Debian's archive that has it.
 qemu_suite() {
     case $1 in
@@ -85,7 +93,7 @@ SOURCES
     say "fetching the source of QEMU $version from $uri"
     private_apt "$apt" apt-get update >&2 || die "apt-get update of $uri failed: check the network"
     found=$(debian_version "$apt" "$version")
-    [ -n "$found" ] || die "$uri has no QEMU $version any more; it has:" \
+    [ -n "$found" ] || gone "$uri has no QEMU $version any more; it has:" \
         "$(private_apt "$apt" apt-cache showsrc --only-source qemu | sed -n 's/^Version: //p' | xargs)"
     (cd "$dir.new" && private_apt "$apt" apt-get source --download-only "qemu=$found" &&
         private_apt "$apt" apt-get download meson seabios) >&2 ||
@@ -202,6 +210,15 @@ qemu_compile() {
     }
 }
 
+# The test program, and what finds RDMA devices for it, where this QEMU has that.
+qemu_copy_tests() {
+    cp "$1/build/tests/qtest/migration-test" "$2/"
+    [ ! -e "$1/source/scripts/rdma-migration-helper.sh" ] || {
+        mkdir "$2/scripts"
+        cp "$1/source/scripts/rdma-migration-helper.sh" "$2/scripts/"
+    }
+}
+
 # qemu_build VERSION VARIANT CACHE RESULT TESTS
 qemu_build() {
     local version=$1 variant=$2 cache=$3 result=$4 tests=$5 start=$SECONDS
@@ -224,7 +241,7 @@ qemu_build() {
     rm -rf "$result.new"
     mkdir -p "$result.new/bin" "$result.new/lib"
     cp "$tree/build/qemu-system-x86_64" "$result.new/bin/"
-    [ -z "$tests" ] || cp "$tree/build/tests/qtest/migration-test" "$result.new/bin/"
+    [ -z "$tests" ] || qemu_copy_tests "$tree" "$result.new/bin"
     [ "$variant" = stock ] || cp -P "$tree/prefix/lib"/libpagerail.so* "$result.new/lib/"
     qemu_firmware "$source" "$result.new/share/qemu"
     "$result.new/bin/qemu-system-x86_64" --version >/dev/null ||

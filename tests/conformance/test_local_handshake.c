@@ -240,6 +240,13 @@ static int deny_vm_access(int err)
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
+/* The other process has made no socket yet, or has made it and not begun to listen. */
+static bool listens_not_yet(int err)
+{
+    return err == -ENOENT ||
+           (err == -ECONNREFUSED && strstr(pr_error_message(), "nobody listens at"));
+}
+
 static struct pr_lane *connect_patiently(struct pr_fabric *fabric, int *err)
 {
     struct pr_lane *lane = NULL;
@@ -247,7 +254,7 @@ static struct pr_lane *connect_patiently(struct pr_fabric *fabric, int *err)
         *err = pr_fabric_connect(fabric, harness_address(), NULL, 0, PATIENCE_MS, NULL, &lane);
         if (*err)
             pr_sleep_ms(1);
-    } while (*err == -ENOENT); /* the other process does not listen yet */
+    } while (listens_not_yet(*err));
     return lane;
 }
 

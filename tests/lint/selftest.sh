@@ -104,6 +104,13 @@ put run '#!/bin/sh' 'echo $1'
 expect 1 shell run
 
 tree
+put a.py 'import os' 'print(os.name)'
+expect 0 python
+tree
+put run '#!/usr/bin/env python3' 'print(os.name)'
+expect 1 python run:2
+
+tree
 put docs/man/a.1 '.Dd November 21, 2026' '.Dt A 1' '.Os' '.Sh NAME' '.Nm a' '.Nd does a'
 expect 0 man
 tree

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A guest that is moved from one QEMU to the next, and a test's own frame."""
 import argparse
+import os
 import socket
 import sys
 import time
@@ -20,22 +21,31 @@ def free_port():
 
 
 class Pair:
-    """A running guest and, for the time of a move, the QEMU that waits for it."""
+    """A running guest and, for the time of a move, the QEMU that waits for it.
 
-    def __init__(self, box, binary, boot, **options):
+    hosts: where the first QEMU runs, the second, and so on, round and round; in a lab its hosts."""
+
+    def __init__(self, box, binary, boot, *, hosts=("127.0.0.1",), **options):
         self.box, self.binary, self.boot, self.options = box, binary, boot, options
+        self.hosts = hosts
         self.number = 0
         self.vm = self._start()
         self.waiting = self.uri = None
         self.vm.wait_beats(3)
 
     def _start(self, **options):
+        host = self.next_host()
         self.number += 1
+        if len(self.hosts) > 1 and host != os.environ["RIG_HOST"]:
+            options["host"] = host
         return Vm(self.box, self.binary, f"vm{self.number}", self.boot, **self.options, **options)
+
+    def next_host(self):
+        return self.hosts[self.number % len(self.hosts)]
 
     def await_guest(self, port=None):
         """Start the next QEMU; the URI at which it waits."""
-        self.uri = f"rdma:127.0.0.1:{port or free_port()}"
+        self.uri = f"rdma:{self.next_host()}:{port or free_port()}"
         self.waiting = self._start(incoming=self.uri)
         return self.uri
 
@@ -86,7 +96,7 @@ def main(cases, description, linux_only=()):
     arguments = parser.parse_args()
     failures = 0
     with Box() as box:
-        kernel, initrd = GUESTS[arguments.guest](box.path)
+        kernel, initrd = GUESTS[arguments.guest](os.environ.get("RIG_OUT", box.path))
         fit = [name for name in cases if initrd or name not in linux_only]
         for name in arguments.cases or fit:
             start = time.monotonic()

@@ -4,6 +4,7 @@
 They are started in a Box (tests/rig/lab/box.py), so none outlives the test, however it ends.
 """
 import json
+import os
 import re
 import socket
 import subprocess
@@ -28,35 +29,36 @@ class Beat:
 
 
 class Vm:
-    """One QEMU. `incoming` is a migration URI, or "defer", or None for a guest that boots."""
+    """One QEMU. `incoming` is a migration URI, or "defer", or None for a guest that boots. `host` is
+    where it runs, another host of the lab that we are in (docs/rig.md), or None for here."""
 
     def __init__(self, box, binary, name, boot, *, mib=512, incoming=None, extra=(), memory=(),
-                 accel="tcg,thread=multi"):
+                 accel="tcg,thread=multi", host=None):
+        self.host = host
         self.name, self.folder = name, Path(tempfile.mkdtemp(prefix=f"{name}.", dir=box.path))
         self.beats, self.lines, self.events = [], [], []
         self._news = threading.Condition()
-        qmp_path, serial_path = self.folder / f"{name}.qmp", self.folder / f"{name}.serial"
         self._stderr_path = self.folder / f"{name}.stderr"
-        listeners = {path: self._listen(path) for path in (qmp_path, serial_path)}
-        command = [str(binary), "-nodefaults", "-no-user-config", "-display", "none",
+        listen = self._listen_to_host if host else self._listen
+        (qmp, qmp_address), (serial, serial_address) = map(listen, ("qmp", "serial"))
+        command = ["rig-on", "-n", host] if host else []
+        command += [str(binary), "-nodefaults", "-no-user-config", "-display", "none",
                    "-machine", "q35" + (",memory-backend=ram" if memory else ""),
                    "-accel", accel, "-m", f"{mib}M", "-kernel", str(boot.kernel),
                    "-append", boot.command_line,
-                   "-chardev", f"socket,id=qmp,path={qmp_path}", "-mon", "chardev=qmp,mode=control",
-                   "-chardev", f"socket,id=serial,path={serial_path}", "-serial", "chardev:serial"]
+                   "-chardev", f"socket,id=qmp,{qmp_address}", "-mon", "chardev=qmp,mode=control",
+                   "-chardev", f"socket,id=serial,{serial_address}", "-serial", "chardev:serial"]
         if boot.initrd:
             command += ["-initrd", str(boot.initrd)]
         command += [*memory, *extra]
         if incoming:
             command += ["-incoming", incoming]
         with open(self._stderr_path, "wb") as stderr:
-            self.process = box.start(command, stdout=stderr, stderr=stderr, cwd=self.folder)
-        try:
-            self._qmp = self._accept(listeners[qmp_path])
-            self._serial = self._accept(listeners[serial_path])
-        finally:
-            for listener in listeners.values():
-                listener.close()
+            # Another host does not have our folder, and rig-on goes to the same one there.
+            self.process = box.start(command, stdout=stderr, stderr=stderr,
+                                     cwd="/" if host else self.folder)
+        with qmp, serial:
+            self._qmp, self._serial = self._accept(qmp), self._accept(serial)
         self._qmp_file = self._qmp.makefile("rb")
         json.loads(self._qmp_file.readline())
         self._answers = []
@@ -64,12 +66,19 @@ class Vm:
             threading.Thread(target=target, daemon=True).start()
         self.qmp("qmp_capabilities")
 
-    @staticmethod
-    def _listen(path):
+    def _listen(self, name):
+        """A listener, and how QEMU's -chardev reaches it."""
+        path = self.folder / f"{self.name}.{name}"
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
         listener.listen(1)
-        return listener
+        return listener, f"path={path}"
+
+    @staticmethod
+    def _listen_to_host(_name):
+        here = os.environ["RIG_HOST"]
+        listener = socket.create_server((here, 0))
+        return listener, f"host={here},port={listener.getsockname()[1]}"
 
     def _accept(self, listener):
         listener.settimeout(0.2)

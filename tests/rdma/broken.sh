@@ -54,7 +54,7 @@ two_seconds_without_a_link() {
     strike flap
     ended source 0
     ended destination 0
-    holds source 'j["verified"] is True' 'j["outcome"] == "completed"'
+    holds source 'j["verified"] is True' 'j["outcome"] == "completed"' 'j["rails"][0]["retries"] > 0'
     told 'link down for 2 s' "moved all the same in $(of source 'j["total_ms"] / 1e3') s"
     part_ends
 }

@@ -32,6 +32,8 @@ agree() {
             'j["guest_at_destination"]["wrong_pages"] == 0'
     done
     holds source \
+        '[r["name"] for r in j["rails"]] == ["rxe0"]' \
+        'j["rails"][0]["bytes"] == j["bytes_sent"] and j["rails"][0]["lanes"] == j["lanes"]' \
         'j["pages_sent"] >= o["pages_sent"] > 0 and j["bytes_sent"] == 4096 * j["pages_sent"]' \
         'j["downtime_ms"] < j["downtime_guest_ms"] < j["total_ms"]'
 }

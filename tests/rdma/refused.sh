@@ -105,14 +105,32 @@ smaller_port() {
     rig-on -n host1 ip link set nic0 mtu 4200
 }
 
+# host1 is reached over rxe0 only.
+other_rails() {
+    local got=0
+    destination
+    "$pagerail" guest --to "$uri" --size "$size" --rails rxe0,rxe9 >"$logs/source.log" 2>&1 ||
+        got=$?
+    equal 'the status of a rail that is none' "$got" 2
+    has_said source "no RDMA device 'rxe9': it has rxe0, rxe1" || wrong 'who has no rxe9?'
+    start_clock
+    source_guest --rails rxe1
+    source_stays 'the way is none of the rails' 1 'goes over rxe0, which is none of the rails'
+    source_guest --rails rxe1,rxe0
+    ended source 0
+    ended destination 0
+    holds source 'j["verified"] is True and [r["name"] for r in j["rails"]] == ["rxe0"]'
+    part_ends
+}
+
 inside() {
     pagerail=$1
-    parts nobody_listens firewalled wrong_gid memlock smaller_port -- "${@:2}"
+    parts nobody_listens firewalled wrong_gid other_rails memlock smaller_port -- "${@:2}"
 }
 
 [ -n "${rig:-}" ] || inside "$@"
 
-lab_inside --hosts 2 --timeout 900 -- "${@:2}"
+lab_inside --hosts 2 --nics 2 --timeout 900 -- "${@:2}"
 [ "$failures" != 0 ] || cat "$box/out"
 nothing_left
 finish

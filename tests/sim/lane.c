@@ -330,6 +330,7 @@ const struct pr_fabric_ops sim_ops = {
     .connect = sim_connect,
     .reg = sim_reg,
     .dereg = sim_dereg,
+    .reg_pays = sim_reg_pays,
     .post_write = sim_post_write,
     .post_write_imm = sim_post_write_imm,
     .post_read = sim_post_read,
@@ -340,4 +341,5 @@ const struct pr_fabric_ops sim_ops = {
     .arm = sim_arm,
     .fd = sim_fd,
     .lane_close = sim_lane_close,
+    .rail = pr_fabric_plain_rail,
 };

@@ -207,6 +207,7 @@ uint64_t sim_draw_upto(struct network *network, uint64_t most);
 void sim_fabric_close(struct pr_fabric *base);
 int sim_reg(struct pr_fabric *base, void *addr, uint64_t len, unsigned access, struct pr_mr **out);
 void sim_dereg(struct pr_mr *base);
+bool sim_reg_pays(struct pr_fabric *base, const void *addr, uint64_t len);
 
 /* connect.c */
 int sim_listen(struct pr_fabric *fabric, const char *address, struct pr_listener **out);

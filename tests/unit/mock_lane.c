@@ -197,6 +197,12 @@ static void dereg(struct pr_mr *mr)
     free(mr);
 }
 
+static bool reg_pays(struct pr_fabric *base, const void *addr, uint64_t len)
+{
+    (void)addr, (void)len;
+    return !((struct mock_fabric *)base)->all_empty;
+}
+
 static int mock_connect(struct pr_fabric *base, const char *address, const void *knock,
                         uint32_t len, int timeout_ms, const struct pr_event *cancel,
                         struct pr_lane **out)
@@ -260,6 +266,7 @@ struct mock_fabric *mock_fabric_new(void)
         .connect = mock_connect,
         .reg = reg,
         .dereg = dereg,
+        .reg_pays = reg_pays,
         .post_write = post_write,
         .post_send = post_send,
         .flush = flush,

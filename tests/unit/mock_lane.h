@@ -61,6 +61,7 @@ struct mock_fabric {
     _Atomic int reg_calls;
     _Atomic int reg_err; /* what reg returns; 0 = it succeeds */
     int reg_ms;          /* how long it takes */
+    bool all_empty;      /* registering ahead of need never pays */
 
     /* Of a test that plays whole sessions; NULL: nobody is there. Called with no lock held. */
     int (*connect)(struct mock_fabric *fabric, const void *knock, uint32_t len,

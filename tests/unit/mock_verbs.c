@@ -4,6 +4,7 @@
 #include "tests/unit/check.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -621,8 +622,11 @@ struct ibv_context **rdma_get_devices(int *count)
     if (fails())
         return NULL;
     struct ibv_context **list = make((MOCK_DEVICES + 1) * sizeof(struct ibv_context *));
-    for (int i = 0; i < mock.devices; i++)
+    for (int i = 0; i < mock.devices; i++) {
         list[i] = &extended[i].context;
+        snprintf(devices[i].ibdev_path, sizeof(devices[i].ibdev_path), "%s",
+                 mock.sysfs ? mock.sysfs : "/nowhere");
+    }
     *count = mock.devices;
     return list;
 }

@@ -378,6 +378,35 @@ static void waiting_until_all_is_registered(void **state)
     mock_destination_close(&d);
 }
 
+/* Zero pages need no registration, data does, and who wants all registered gets it. */
+static void empty_memory_is_registered_when_data_is_found(void **state)
+{
+    (void)state;
+    struct mock_destination d;
+    struct pagerail_stats stats;
+    uint8_t times[MOCK_REGION_BYTES / PAGE];
+    mock_destination_open(&d);
+    d.fabric->all_empty = true;
+    memset(d.memory, 0, MOCK_REGION_BYTES);
+    ok(mock_destination_connect(&d, NULL));
+    ok(pagerail_source_push(d.source, 0, 0, MOCK_REGION_BYTES));
+    ok(pagerail_source_epoch_end(d.source, NULL));
+    ok(pagerail_source_epoch_wait(d.source, 1, 10000));
+    assert_int_equal(d.fabric->reg_calls, 0);
+    d.memory[3 * PAGE] = 1;
+    ok(pagerail_source_push(d.source, 0, 0, MOCK_REGION_BYTES));
+    ok(pagerail_source_epoch_end(d.source, NULL));
+    ok(pagerail_source_epoch_wait(d.source, 2, 10000));
+    assert_int_equal(d.fabric->reg_calls, 1);
+    count_pages(&d, d.memory, MOCK_REGION_BYTES, times, sizeof(times));
+    for (size_t p = 0; p < sizeof(times); p++)
+        assert_int_equal(times[p], p == 3);
+    ok(pagerail_source_registered_wait(d.source, 10000));
+    pagerail_source_stats(d.source, &stats);
+    assert_int_equal(stats.registered_bytes, MOCK_REGION_BYTES);
+    mock_destination_close(&d);
+}
+
 static void a_budget_that_cannot_hold_all_is_told(void **state)
 {
     (void)state;
@@ -478,6 +507,7 @@ int main(void)
         cmocka_unit_test(no_more_is_posted_than_lanes_need),
         cmocka_unit_test(waiting_until_little_is_pending),
         cmocka_unit_test(waiting_until_all_is_registered),
+        cmocka_unit_test(empty_memory_is_registered_when_data_is_found),
         cmocka_unit_test(a_budget_that_cannot_hold_all_is_told),
         cmocka_unit_test(a_small_budget_is_enough),
         cmocka_unit_test(clean_chunks_need_no_window),

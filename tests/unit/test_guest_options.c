@@ -79,7 +79,7 @@ static void test_every_option_arrives(void **state)
         parse(
             "--size 2M --threads 7 --dirty 3M --pattern zipf --fill zero --seed 99 --tracking uffd "
             "--to local:/tmp/x --run-before 0.25 --run-after 12.5 --max-downtime 77 --on-stall "
-            "force --lanes 3 --window 1M --pin-budget 8M --json /tmp/y --quiet",
+            "force --lanes 3 --window 1M --pin-budget 8M --rails rxe0,rxe1 --json /tmp/y --quiet",
             &o),
         -1);
     assert_int_equal(o.role, PR_GUEST_SOURCE);
@@ -98,6 +98,7 @@ static void test_every_option_arrives(void **state)
     assert_int_equal(o.migration.lanes, 3);
     assert_int_equal(o.migration.window_bytes, 1u << 20);
     assert_int_equal(o.migration.pin_budget_bytes, 8u << 20);
+    assert_string_equal(o.migration.rails, "rxe0,rxe1");
     assert_string_equal(o.json_path, "/tmp/y");
     assert_true(o.quiet);
     assert_int_equal(parse("--listen local:/tmp/x --size 2M", &o), -1);

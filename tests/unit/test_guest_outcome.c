@@ -51,6 +51,8 @@ static struct pr_outcome full_source(void)
                                        .throttle_percent = i};
         pr_outcome_round(&o, &round);
     }
+    struct pagerail_rail rail = {"rxe0", PAGERAIL_RAIL_DOWN, 2, 1000, 3};
+    pr_outcome_rail(&o, &rail);
     o.source = (struct pr_outcome_side){1.5, 100, 0, 2.25};
     return o;
 }
@@ -83,7 +85,7 @@ static void test_every_promised_key_is_there(void **state)
                                              "predicted_downtime_ms",
                                              "throttle_percent"};
     struct pr_outcome o = full_source();
-    struct json_object *object = parsed(&o), *rounds;
+    struct json_object *object = parsed(&o), *rounds, *rails;
     for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
         assert_true(json_object_object_get_ex(object, keys[i], NULL));
     assert_true(json_object_object_get_ex(object, "rounds", &rounds));
@@ -91,6 +93,10 @@ static void test_every_promised_key_is_there(void **state)
     for (unsigned i = 0; i < sizeof(round_keys) / sizeof(round_keys[0]); i++)
         assert_true(
             json_object_object_get_ex(json_object_array_get_idx(rounds, 7), round_keys[i], NULL));
+    assert_true(json_object_object_get_ex(object, "rails", &rails));
+    assert_string_equal(json_object_to_json_string_ext(rails, JSON_C_TO_STRING_PLAIN),
+                        "[{\"name\":\"rxe0\",\"state\":\"down\",\"lanes\":2,\"bytes\":1000,"
+                        "\"retries\":3}]");
     json_object_put(object);
     pr_outcome_free(&o);
 }

@@ -189,6 +189,32 @@ static void sizes_of_other_versions(void **state)
     }
 }
 
+static void rails_are_names_with_commas(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rails;
+        bool good;
+    } rows[] = {{"", true},        {"mlx5_0", true},  {"rxe0,mlx5-bond.1", true}, {",", false},
+                {"rxe0,", false},  {",rxe0", false},  {"rxe0,,rxe1", false},      {"rxe 0", false},
+                {"rxe0\n", false}, {"../rxe0", false}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct pagerail_options given = PAGERAIL_OPTIONS_INIT, out;
+        strcpy(given.rails, rows[i].rails);
+        if (pr_options_resolve(&given, &out) != (rows[i].good ? 0 : -EINVAL))
+            fail_msg("'%s'", rows[i].rails);
+        if (!rows[i].good)
+            assert_non_null(strstr(pr_error_message(), "rails"));
+        given.fabric = PAGERAIL_FABRIC_LOCAL;
+        assert_int_equal(pr_options_resolve(&given, &out), *rows[i].rails ? -EINVAL : 0);
+    }
+    struct pagerail_options endless = PAGERAIL_OPTIONS_INIT, out;
+    memset(endless.rails, 'x', sizeof(endless.rails));
+    assert_int_equal(pr_options_resolve(&endless, &out), -EINVAL);
+    endless.rails[sizeof(endless.rails) - 1] = '\0';
+    assert_int_equal(pr_options_resolve(&endless, &out), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +224,7 @@ int main(void)
         cmocka_unit_test(ranges_of_every_option),
         cmocka_unit_test(windows_by_options_pages_and_fabric),
         cmocka_unit_test(sizes_of_other_versions),
+        cmocka_unit_test(rails_are_names_with_commas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

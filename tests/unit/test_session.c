@@ -108,9 +108,18 @@ static void a_guest_of_many_regions_moves(void **state)
     ok(pagerail_destination_listen(r.destination, uri));
     ok(pr_thread_spawn(&thread, "destination", receive_main, &r));
     ok(pagerail_source_new(NULL, &source));
+    struct pagerail_rail none;
+    assert_int_equal(pagerail_source_rail(source, 0, &none), -ENOENT);
     move(source, &side, REGIONS);
     struct pagerail_stats stats;
+    struct pagerail_rail rail;
     pagerail_source_stats(source, &stats);
+    ok(pagerail_source_rail(source, 0, &rail));
+    assert_string_equal(rail.name, "local");
+    assert_int_equal(rail.state, PAGERAIL_RAIL_UP);
+    assert_int_equal(rail.bytes_sent, stats.bytes_sent);
+    assert_int_equal(rail.lanes, stats.lanes);
+    assert_int_equal(pagerail_source_rail(source, 1, &rail), -ENOENT);
     pagerail_source_free(source);
     pr_thread_join(thread);
     if (r.err)

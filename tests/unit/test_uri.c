@@ -105,6 +105,16 @@ static void rdma_goes_where_the_options_and_the_host_say(void **state)
     assert_int_equal(pr_uri_open("rdma:127.0.0.1:0", &defaults, &target), -EINVAL);
 }
 
+/* There it is a device that no machine has: nothing else may carry it instead. */
+static void who_names_a_device_gets_no_other_fabric(void **state)
+{
+    (void)state;
+    struct pagerail_options named = PAGERAIL_OPTIONS_INIT;
+    strcpy(named.rails, "no-such-device");
+    assert_int_equal(pr_uri_open("rdma:127.0.0.1:4444", &named, &target), -ENODEV);
+    assert_non_null(strstr(pr_error_message(), "RDMA device"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +122,7 @@ int main(void)
         cmocka_unit_test(what_is_no_uri_is_refused),
         cmocka_unit_test(a_scheme_may_be_added_and_replaced),
         cmocka_unit_test(rdma_goes_where_the_options_and_the_host_say),
+        cmocka_unit_test(who_names_a_device_gets_no_other_fabric),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,6 +151,42 @@ static void prefetch_goes_in_order_of_address_as_far_as_the_budgets_allow(void *
     }
 }
 
+/* Not while a budget may be short of room for them: whoever finds data there waits for room. */
+static void empty_windows_are_asked_for_when_needed(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t budget;
+        uint32_t asked;
+    } rows[] = {{0, 0}, {12 * W, 0}, {4 * W, 4}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct under_test t;
+        open_windows(&t, rows[i].budget, 0);
+        t.ms.fabric->all_empty = true;
+        assert_int_equal(pr_windows_prefetch(&t.windows), 0);
+        mock_session_pump(&t.ms);
+        assert_int_equal(mock_session_wanted(&t.ms), rows[i].asked);
+        close_windows(&t);
+    }
+    struct under_test t;
+    struct pr_window *window = NULL;
+    open_windows(&t, 0, 0);
+    t.ms.fabric->all_empty = true;
+    assert_int_equal(pr_windows_prefetch(&t.windows), 0);
+    assert_int_equal(pr_windows_look(&t.windows, 0, 3 * W, &window), 0);
+    assert_null(window);
+    assert_int_equal(acquire(&t, 0, 3 * W, &window), -EAGAIN);
+    assert_int_equal(mock_session_wanted(&t.ms), 1);
+    assert_int_equal(pr_windows_look(&t.windows, 0, 3 * W, &window), -EAGAIN); /* no more */
+    assert_int_equal(grant(&t, 0, 3), 0);
+    assert_int_equal(pr_windows_look(&t.windows, 0, 3 * W, &window), 0);
+    pr_window_release(window);
+    assert_int_equal(pr_windows_prefetch_all(&t.windows), 0);
+    mock_session_pump(&t.ms);
+    assert_int_equal(mock_session_wanted(&t.ms), 12);
+    close_windows(&t);
+}
+
 static void the_window_idle_for_longest_makes_room(void **state)
 {
     (void)state;
@@ -280,6 +316,7 @@ int main(void)
         cmocka_unit_test(the_last_window_of_a_region_may_be_short),
         cmocka_unit_test(grants_that_were_not_asked_for_are_refused),
         cmocka_unit_test(prefetch_goes_in_order_of_address_as_far_as_the_budgets_allow),
+        cmocka_unit_test(empty_windows_are_asked_for_when_needed),
         cmocka_unit_test(the_window_idle_for_longest_makes_room),
         cmocka_unit_test(windows_in_use_or_promised_stay),
         cmocka_unit_test(a_second_user_keeps_a_window),
