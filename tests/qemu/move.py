@@ -46,11 +46,18 @@ def huge_pages_free():
         return next(int(line.split()[1]) for line in file if line.startswith("HugePages_Free"))
 
 
+class HugePagesRefused(Exception):
+    """Not to be had here."""
+
+
 @contextlib.contextmanager
 def huge_pages_for(mib):
     """Asks the kernel for so many more, one test at a time, and gives them back; how many are
     free."""
-    setting = os.open(HUGE_PAGES, os.O_RDWR)
+    try:
+        setting = os.open(HUGE_PAGES, os.O_RDWR)
+    except OSError as error:
+        raise HugePagesRefused(error) from None
     try:
         fcntl.flock(setting, fcntl.LOCK_EX)
         before = int(os.pread(setting, 32, 0))
@@ -70,8 +77,8 @@ def huge_pages(*where):
                 return f"skip: the kernel gave {free} huge pages of 2 MiB, two guests need {MIB}"
             return move(*where, memory=["-object", f"memory-backend-memfd,id=ram,size={MIB}M,"
                                         "share=on,hugetlb=on,hugetlbsize=2M"])
-    except OSError as error:
-        return f"skip: the kernel refuses huge pages: {error}"
+    except HugePagesRefused as error:
+        return f"skip: the kernel lets nobody set huge pages aside: {error}"
 
 
 def devices(*where):

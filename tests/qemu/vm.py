@@ -137,7 +137,10 @@ class Vm:
         request = {"execute": command}
         if arguments:
             request["arguments"] = arguments
-        self._qmp.sendall(json.dumps(request).encode() + b"\n")
+        try:
+            self._qmp.sendall(json.dumps(request).encode() + b"\n")
+        except BrokenPipeError:
+            raise VmError(f"{self.name} ended ({self.process.poll()}): {self.stderr()}") from None
         self.wait(f"answer to {command}", lambda: self._answers, timeout)
         answer = self._answers[0]
         if answer is None:
