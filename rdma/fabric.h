@@ -190,6 +190,9 @@ static inline void pr_fabric_close(struct pr_fabric *fabric)
 /* For the ops of a fabric without devices: its name, and nothing counted. */
 void pr_fabric_plain_rail(struct pr_fabric *fabric, struct pr_rail *out);
 
+/* For the ops of a fabric where registering costs nothing. */
+bool pr_fabric_reg_always_pays(struct pr_fabric *fabric, const void *addr, uint64_t len);
+
 /* Reads what the rail is and counts; takes some system calls. */
 static inline void pr_fabric_rail(struct pr_fabric *fabric, struct pr_rail *out)
 {

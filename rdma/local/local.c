@@ -138,6 +138,7 @@ static const struct pr_fabric_ops local_ops = {
     .fd = pr_local_lane_fd,
     .lane_close = pr_local_lane_close,
     .rail = pr_fabric_plain_rail,
+    .reg_pays = pr_fabric_reg_always_pays,
 };
 
 int pr_fabric_local_open(struct pr_fabric **out)
