@@ -56,7 +56,7 @@ static void no_dereg(struct pr_mr *mr)
     (void)mr;
 }
 
-bool pr_fabric_reg_always_pays(struct pr_fabric *fabric, const void *addr, uint64_t len)
+bool pr_fabric_always_pays(struct pr_fabric *fabric, const void *addr, uint64_t len)
 {
     (void)fabric, (void)addr, (void)len;
     return true;
@@ -135,7 +135,7 @@ const struct pr_fabric_ops pr_fabric_unsupported = {
     .connect = no_connect,
     .reg = no_reg,
     .dereg = no_dereg,
-    .reg_pays = pr_fabric_reg_always_pays,
+    .reg_pays = pr_fabric_always_pays,
     .post_write = no_post_write,
     .post_write_imm = no_post_write_imm,
     .post_read = no_post_read,

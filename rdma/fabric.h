@@ -190,9 +190,6 @@ static inline void pr_fabric_close(struct pr_fabric *fabric)
 /* For the ops of a fabric without devices: its name, and nothing counted. */
 void pr_fabric_plain_rail(struct pr_fabric *fabric, struct pr_rail *out);
 
-/* For the ops of a fabric where registering costs nothing. */
-bool pr_fabric_reg_always_pays(struct pr_fabric *fabric, const void *addr, uint64_t len);
-
 /* Reads what the rail is and counts; takes some system calls. */
 static inline void pr_fabric_rail(struct pr_fabric *fabric, struct pr_rail *out)
 {
@@ -252,6 +249,9 @@ static inline int pr_fabric_reg(struct pr_fabric *fabric, void *addr, uint64_t l
 {
     return fabric->ops->reg(fabric, addr, len, access, out);
 }
+
+/* For the ops of a fabric where registering costs nothing. */
+bool pr_fabric_always_pays(struct pr_fabric *fabric, const void *addr, uint64_t len);
 
 /* Whether to register the memory before anybody needs that: false where it would be given pages
  * only because of it. */

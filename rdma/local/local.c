@@ -127,6 +127,7 @@ static const struct pr_fabric_ops local_ops = {
     .connect = local_connect,
     .reg = local_reg,
     .dereg = local_dereg,
+    .reg_pays = pr_fabric_always_pays,
     .post_write = pr_local_lane_post_write,
     .post_write_imm = pr_local_lane_post_write_imm,
     .post_read = pr_local_lane_post_read,
@@ -138,7 +139,6 @@ static const struct pr_fabric_ops local_ops = {
     .fd = pr_local_lane_fd,
     .lane_close = pr_local_lane_close,
     .rail = pr_fabric_plain_rail,
-    .reg_pays = pr_fabric_reg_always_pays,
 };
 
 int pr_fabric_local_open(struct pr_fabric **out)

@@ -80,6 +80,18 @@ static void exchange(struct ends *ends, const void *bytes, uint32_t len, struct 
     pr_lane_close(to);
 }
 
+/* A call of what a fabric lacks must be an answer, not a crash. */
+static void no_operation_is_missing(void **state)
+{
+    (void)state;
+    struct pr_fabric *fabric = harness_open();
+    void (*slots[sizeof(struct pr_fabric_ops) / sizeof(void (*)(void))])(void);
+    memcpy(slots, fabric->ops, sizeof(slots));
+    for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)
+        assert_non_null(slots[i]);
+    pr_fabric_close(fabric);
+}
+
 static void admit_sees_the_private_data(void **state)
 {
     (void)state;
@@ -325,6 +337,7 @@ static void fabrics_leave_no_descriptor(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_operation_is_missing),
         cmocka_unit_test(admit_sees_the_private_data),
         cmocka_unit_test(refusal_travels_and_the_listener_goes_on),
         cmocka_unit_test(nobody_listens),

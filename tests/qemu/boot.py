@@ -19,7 +19,7 @@ class Boot:
 
 
 def linux_kernel():
-    """The rig's kernel, unpacked so that it boots in a few seconds under TCG; its modules' folder."""
+    """The rig's kernel, unpacked: it boots in seconds under TCG; and its modules' folder."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pagerail" / "rig"
     script = HERE.parent / "rig" / "lab" / "kernel.sh"
     out = subprocess.run([script, cache], check=True, stdout=subprocess.PIPE, text=True)
@@ -63,7 +63,8 @@ def build_tiny(folder):
     """Compile tiny.c, a kernel of its own; the path. Its header lies first, at 1 MiB."""
     image = Path(folder) / "tiny"
     subprocess.run(["gcc", "-m32", "-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector",
-                    "-fno-asynchronous-unwind-tables", "-mgeneral-regs-only", "-nostdlib", "-static",
+                    "-fno-asynchronous-unwind-tables", "-mgeneral-regs-only", "-nostdlib",
+                    "-static",
                     "-Wl,--build-id=none,-N,-e,_start,-Ttext=0x101000,--no-warn-rwx-segments",
                     "-Wl,--section-start=.multiboot=0x100000", "-o", image,
                     HERE / "tiny.c"], check=True)

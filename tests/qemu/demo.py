@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""scripts/demo with a guest in QEMU: moves it from one QEMU to another on this machine, or from host0
-of a lab that we are in to host1, shows how it goes, and reports."""
+"""scripts/demo with a guest in QEMU: moves it from one QEMU to another on this machine, or from
+host0 of a lab that we are in to host1, shows how it goes, and reports."""
 import argparse
 import json
 import os
@@ -125,7 +125,7 @@ def move(pair):
         time.sleep(LOOK_S)
     progress.end()
     if info["status"] == "failed":
-        raise VmError(f"the migration failed: {info.get('error-desc')}; the guest goes on where it was")
+        raise VmError(f"the migration failed: {info.get('error-desc')}; the guest goes on there")
     new.wait_beats(1)
     cpu = [cpu_s(vm) - before for vm, before in zip((old, new), cpu)]
     info["demo"] = {"uri": uri, "progress": progress.samples, "cpu-s-source": round(cpu[0], 2),
@@ -144,7 +144,8 @@ def report(info):
     there = load + rdma["resume-time"] / 1000
     lines = [
         ("outcome", "completed, the guest runs at the destination"),
-        ("memory", f"every page is right: the guest checked all of it {demo['sweeps']} times since"),
+        ("memory", "every page is right: the guest has checked all of it "
+         f"{demo['sweeps']} times since"),
         ("total time", f"{info['total-time'] / 1000:.2f} s, {ram['dirty-sync-count']} rounds, "
          f"{ram['mbps'] / 8:.0f} MB/s"),
         ("guest memory sent", f"{rdma['bytes'] >> 20} MiB in {rdma['writes']} writes; "
@@ -153,10 +154,10 @@ def report(info):
          f"{info['downtime'] - there:.1f}, load {load:.1f}, resume {there - load:.1f})"),
         ("as seen from outside", f"{demo['felt-ms']:.0f} ms between its heartbeats there and here, "
          f"which come each {BEAT_MS} ms"),
-        ("as the guest felt it", f"{demo['gap-ms']} ms was the longest gap between two turns of its "
-         "loop, by its own clock"),
-        ("processor time", f"{demo['cpu-s-source']:.2f} s at the source, {there_cpu}without the guest's "
-         f"({cpu / sent:.2f} s per GiB sent)"),
+        ("as the guest felt it", f"{demo['gap-ms']} ms was the longest gap between two turns of "
+         "its loop, by its own clock"),
+        ("processor time", f"{demo['cpu-s-source']:.2f} s at the source, {there_cpu}without the "
+         f"guest's ({cpu / sent:.2f} s per GiB sent)"),
     ]
     print()
     for name, text in lines:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Cancels and kills a migration at many moments, in all its phases: the guest goes on at the source,
-and the next migration succeeds. Moves it back and forth."""
+"""Cancels and kills a migration at many moments, in all its phases: the guest goes on at the
+source, and the next migration succeeds. Moves it back and forth."""
 import collections
 import os
 import random
@@ -9,15 +9,17 @@ import subprocess
 import sys
 import time
 
-from pair import Boot, Pair, VmError, guest_goes_on, main
+from pair import Boot, Pair, VmError, free_port, guest_goes_on, main
+from vm import Vm
 
 SOAK = 5 if os.environ.get("PAGERAIL_SOAK") else 1
 MOMENTS = int(os.environ.get("PAGERAIL_MOMENTS", "0")) or 20 * SOAK
 SEED = int(os.environ.get("PAGERAIL_SEED", "0")) or random.SystemRandom().getrandbits(32)
 
-# Where a blow is aimed: the event to wait for, and how long it is put off at most, in seconds (None:
-# as long as a whole move takes). The last two are where the guest is stopped.
 ENDS = ("completed", "failed", "cancelled")
+
+# Where a blow is aimed: the phase to wait for, and for how long at most it is put off then, in
+# seconds (None: as long as a whole move takes). In the phase device the guest is stopped.
 AIMS = [("setup", 0), ("active", None), ("device", 0.004), ("active", None), ("setup", 0.02),
         ("active", None), ("device", 0.02)]
 
@@ -185,6 +187,28 @@ def told(*where):
     return "; ".join(said[3:])
 
 
+def stays(*where):
+    """A destination that shall not exit on an error says why in query-migrate."""
+    pair = guest(*where)
+    new = Vm(pair.box, pair.binary, "stays", pair.boot, mib=256, incoming="defer")
+    try:
+        uri = f"rdma:127.0.0.1:{free_port()}"
+        new.qmp("migrate-incoming", **{"uri": uri, "exit-on-error": False})
+        pair.vm.qmp("migrate", uri=uri)
+        new.wait_migration("active")
+        cancel_promptly(pair.vm)
+        if not settle(pair):
+            raise VmError("it was moved though it was cancelled")
+        said = new.wait_migration("failed")["error-desc"]
+        if "cancelled" not in said or new.process.poll() is not None:
+            raise VmError(f"unclear: {said}; status {new.process.poll()}")
+        pair.move()
+    finally:
+        new.kill()
+        pair.end()
+    return said
+
+
 def at_once(*where):
     """After a cancel the guest goes to another destination without a pause."""
     pair = guest(*where)
@@ -239,8 +263,8 @@ def switchover(*where):
     return f"downtime {info['downtime']} ms"
 
 
-CASES = {"told": told, "at-once": at_once, "switchover": switchover, "ping-pong": ping_pong,
-         "cancel": cancel, "destination-killed": destination_killed}
+CASES = {"told": told, "stays": stays, "at-once": at_once, "switchover": switchover,
+         "ping-pong": ping_pong, "cancel": cancel, "destination-killed": destination_killed}
 
 if __name__ == "__main__":
     sys.exit(main(CASES, __doc__))

@@ -18,8 +18,9 @@ MACS = ["52:54:00:0a:00:01", "52:54:00:0a:00:02"]
 
 def told(info):
     ram = info["ram"]
-    return (f"{info['total-time']} ms, downtime {info['downtime']} ms, felt {info['felt-ms']:.0f} ms, "
-            f"{ram['transferred'] >> 20} MiB, {ram['normal']} pages and {ram['duplicate']} zero, "
+    return (f"{info['total-time']} ms, downtime {info['downtime']} ms, "
+            f"felt {info['felt-ms']:.0f} ms, {ram['transferred'] >> 20} MiB, "
+            f"{ram['normal']} pages and {ram['duplicate']} zero, "
             f"{ram['dirty-sync-count']} rounds, {ram['mbps'] / 8:.0f} MB/s")
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a migration over pagerail cannot be combined with is refused by name, on either side, and the
-guest goes on."""
+"""What a migration over pagerail cannot be combined with is refused by name, on either side, and
+the guest goes on."""
 import sys
 
 from pair import Boot, Pair, VmError, free_port, guest_goes_on, main

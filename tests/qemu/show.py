@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The demo: its report and its figures, and that it leaves nothing behind, also when interrupted."""
+"""The demo: its report, its figures, and that it leaves nothing behind, also when interrupted."""
 import json
 import os
 import signal
@@ -53,7 +53,8 @@ def report(box, binary, _kernel, _initrd):
     samples = info["demo"]["progress"]
     if info["status"] != "completed" or not samples or samples[-1]["sent-bytes"] <= 0:
         raise VmError(f"the figures are not those of a migration: {info}")
-    return f"{len(samples)} samples, downtime {info['downtime']} ms, felt {info['demo']['felt-ms']} ms"
+    return (f"{len(samples)} samples, downtime {info['downtime']} ms, "
+            f"felt {info['demo']['felt-ms']} ms")
 
 
 def interrupt(_box, binary, _kernel, _initrd):
