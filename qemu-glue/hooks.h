@@ -45,7 +45,9 @@ void rdma_dirty_log_was_read(void);
  * 0 or negative; then f has the error. */
 int rdma_save_run(QEMUFile *f, RAMBlock *block, ram_addr_t offset, uint64_t len);
 
-/* Handed over and not yet at the destination: it still has to go. Migration thread. */
+/* What still has to go beside the dirty pages: what is handed over and not yet at the destination;
+ * and while rounds shrink, as much again as there is in all, so that the guest is stopped when half
+ * of downtime-limit is enough for it. Migration thread. */
 uint64_t rdma_pending_bytes(void);
 
 /*

@@ -24,6 +24,11 @@
 /* Handed over and not yet sent, when no rate limits it. */
 #define PENDING_BYTES (32 * MiB)
 
+/* What the log's last read left to send, and whether that is much less than what the one before
+ * did. Written under QEMU's bitmap_mutex. */
+static uint64_t left_bytes;
+static bool rounds_shrink;
+
 int rdma_outgoing_failed(QEMUFile *f, int err)
 {
     Error *local_err = NULL;
@@ -82,6 +87,7 @@ bool rdma_send_setup(MigrationState *s)
     if (!out) {
         return true;
     }
+    left_bytes = UINT64_MAX; /* nothing was sent yet */
     if (guest_memory_changed(&out->memory)) {
         error_setg(&local_err, "rdma: memory was plugged or unplugged while the migration started");
     } else if (connect_session(out) < 0) {
@@ -130,6 +136,10 @@ static bool dirty_log_was_read; /* since the epoch began; under QEMU's bitmap_mu
 
 void rdma_dirty_log_was_read(void)
 {
+    uint64_t left = ram_bytes_remaining();
+
+    qatomic_set(&rounds_shrink, left < left_bytes / 10 * 8);
+    left_bytes = left;
     dirty_log_was_read = true;
 }
 
@@ -178,6 +188,12 @@ uint64_t rdma_pending_bytes(void)
 
     if (out) {
         pagerail_source_stats(out->session, &stats);
+    }
+    /* QEMU would stop the guest as soon as sending the rest takes all of downtime-limit. Loading
+     * and starting it there belong to the downtime, too: while another round makes it shorter, the
+     * rest has to fit in half of that. */
+    if (out && qatomic_read(&rounds_shrink)) {
+        return 2 * stats.pending_bytes + ram_bytes_remaining();
     }
     return stats.pending_bytes;
 }
