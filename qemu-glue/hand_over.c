@@ -24,6 +24,7 @@ static int release(RdmaOutgoing *out)
     if (!err) {
         err = pagerail_source_wait_ready(out->session, ANSWER_TIMEOUT_MS);
     }
+    out->ready_ns = get_clock();
     return err ? err : pagerail_source_release(out->session);
 }
 
@@ -40,6 +41,14 @@ static void tell_of_silence(MigrationState *s)
     error_free(local_err);
 }
 
+/* The destination loads from the fence until it says ready; before that, it waited for memory. */
+static uint64_t copy_ns(const RdmaOutgoing *out, const struct pagerail_handover *handover)
+{
+    uint64_t ns = out->ready_ns - out->last_look_ns;
+
+    return ns > handover->load_ns ? ns - handover->load_ns : 0;
+}
+
 int rdma_hand_over(MigrationState *s)
 {
     RdmaOutgoing *out = rdma_outgoing_of(s->to_dst_file);
@@ -54,7 +63,7 @@ int rdma_hand_over(MigrationState *s)
     if (pagerail_source_wait_running(out->session, ANSWER_TIMEOUT_MS, &handover) < 0) {
         tell_of_silence(s);
     } else {
-        rdma_figures_downtime(out->copy_ns, &handover);
+        rdma_figures_downtime(copy_ns(out, &handover), &handover);
     }
     return 0;
 }

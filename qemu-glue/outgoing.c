@@ -244,7 +244,6 @@ int rdma_registration_stop(QEMUFile *f, uint64_t flags)
     }
     if (flags == RAM_CONTROL_FINISH) {
         err = fence(out, f);
-        out->copy_ns = get_clock() - out->last_look_ns;
     } else if (flags == RAM_CONTROL_ROUND && !out->handed) {
         err = wait_for_some(out);
     }

@@ -38,7 +38,7 @@ struct RdmaOutgoing {
     uint64_t bytes_seen;  /* by the statistics */
     int64_t rails_ns;     /* when they were read for the last time */
     int64_t last_look_ns; /* when QEMU had read the dirty log for the last time */
-    uint64_t copy_ns;     /* from then until the fence was written */
+    int64_t ready_ns;     /* when the destination could run the guest */
     uint8_t *frame;       /* being filled */
 
     /* Under the lock, but the migration thread, which alone ends the session, may use it freely. */
