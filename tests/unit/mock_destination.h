@@ -15,11 +15,11 @@
 #define MOCK_LANES 4
 
 struct mock_destination {
+    /* Set at any time. */
+    _Atomic bool hold_grants, hold_completions, hold_acks, hold_room, hold_ready, hold_running;
+    _Atomic bool answer_pings;
     /* Set before the source connects. */
     struct pr_wire_welcome welcome;
-    bool hold_grants, hold_completions, hold_room, hold_ready, hold_running;
-    _Atomic bool hold_acks;
-    bool answer_pings;
     uint32_t accept_flags;           /* of every region: fresh, unless changed */
     int refuse_lane;                 /* this data lane (from 1) is refused; 0 = none */
     const char *abort_when_refusing; /* said first, if not NULL */
