@@ -86,9 +86,9 @@ def guest_goes_on(vm, most_s):
     return gap
 
 
-def main(cases, description, linux_only=()):
-    """Run the named cases (by default all that the guest is good for); the exit status of the
-    test."""
+def main(cases, description, linux_only=(), by_name_only=()):
+    """Run the named cases (by default all that the guest is good for, but for those that have to be
+    named); the exit status of the test."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("binary", help="qemu-system-x86_64 with pagerail")
     parser.add_argument("cases", nargs="*", help=", ".join(cases))
@@ -97,7 +97,8 @@ def main(cases, description, linux_only=()):
     failures = 0
     with Box() as box:
         kernel, initrd = GUESTS[arguments.guest](os.environ.get("RIG_OUT", box.path))
-        fit = [name for name in cases if initrd or name not in linux_only]
+        fit = [name for name in cases
+               if (initrd or name not in linux_only) and name not in by_name_only]
         for name in arguments.cases or fit:
             start = time.monotonic()
             verdict = "PASS"
