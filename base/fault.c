@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/runtime.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -12,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum action { ACTION_BREAK, ACTION_KILL, ACTION_STOP };
+enum action { ACTION_BREAK, ACTION_KILL, ACTION_STOP, ACTION_LINGER };
+
+#define LINGER_MS 2
 
 #define MAX_POINTS 16
 
@@ -31,14 +34,14 @@ static struct {
 
 static int parse_action(const char *text, enum action *out)
 {
-    static const char *const names[] = {"break", "kill", "stop"};
-    for (unsigned i = 0; i < 3; i++) {
+    static const char *const names[] = {"break", "kill", "stop", "linger"};
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (!strcmp(text, names[i])) {
             *out = (enum action)i;
             return 0;
         }
     }
-    return pr_error(EINVAL, "fault action '%s' is none of break, kill, stop", text);
+    return pr_error(EINVAL, "fault action '%s' is none of break, kill, stop, linger", text);
 }
 
 /* Digits only: strtoul would take "-1" and " 1" as well. */
@@ -141,9 +144,19 @@ bool pr_fault(const char *name)
     pthread_mutex_unlock(&armed.lock);
     if (!point)
         return false;
-    if (action == ACTION_BREAK)
+    switch (action) {
+    case ACTION_BREAK:
         return true;
-    raise(action == ACTION_KILL ? SIGKILL : SIGSTOP);
+    case ACTION_KILL:
+        raise(SIGKILL);
+        break;
+    case ACTION_STOP:
+        raise(SIGSTOP);
+        break;
+    case ACTION_LINGER:
+        pr_sleep_ms(LINGER_MS);
+        break;
+    }
     return false;
 }
 

@@ -9,6 +9,7 @@
  *   break  (default)  pr_fault returns true and the code at the point does the wrong thing
  *   kill              the process ends by SIGKILL
  *   stop              the process stops by SIGSTOP
+ *   linger            the thread sleeps for 2 ms, so that others overtake it at a delicate place
  * Several points may have one name; when two fire at once, the first in the spec decides.
  * The environment variable PAGERAIL_FAULT is read once, at the first point passed.
  */

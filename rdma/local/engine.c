@@ -144,6 +144,7 @@ static int run_burst(struct pr_local_lane *lane)
         return pr_error(ECONNRESET, "the peer has closed the lane");
     collect(lane, &burst);
     uint32_t end = lane->executed + burst.works;
+    (void)pr_fault("local-burst-checked");
     if (burst.works)
         err = move(lane, &burst);
     pr_local_gate_leave(lane->link.gate);

@@ -94,6 +94,7 @@ static int bind_and_listen(struct pr_local_path *path, int fd)
         err = check_stale(&path->addr);
         if (err)
             return err;
+        (void)pr_fault("local-path-stale");
         unlink(name);
         err = try_bind(fd, &path->addr);
     }

@@ -35,8 +35,7 @@ const char *harness_folder(void);
 /* Random numbers of this run; its seed is printed, and set by PAGERAIL_TEST_SEED. */
 uint64_t harness_random(void);
 
-/* How often to do what `often` times suits a fast fabric; PAGERAIL_SOAK=1 spares no slow one, and
- * PAGERAIL_TEST_TIMES=N does it N times as often. */
+/* How often to do what `often` times suits a fast fabric; PAGERAIL_SOAK=1 spares no slow one. */
 unsigned harness_times(unsigned often);
 
 /* Two fabrics, a listener, and lanes between them. */

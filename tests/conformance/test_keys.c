@@ -330,6 +330,9 @@ static void nothing_lands_after_dereg(void **state)
         assert_ok(pr_thread_spawn(&thread, "hammer", hammer_main, &hammer));
         while (atomic_load(&hammer.written) < 1 + round % 5)
             ;
+        /* Anywhere in the transfers under way. */
+        for (uint64_t end = pr_now_ns() + harness_random() % 3000000; pr_now_ns() < end;)
+            ;
         pr_fabric_dereg(scene.remote.mr);
         scene.remote.mr = NULL;
         /* The end first: a transfer still under way would reach it last. */

@@ -2,6 +2,7 @@
 #include "base/fault.h"
 
 #include "base/error.h"
+#include "base/runtime.h"
 #include "tests/unit/check.h"
 
 #ifdef PR_FAULTS
@@ -23,7 +24,7 @@ static void good_specs_are_taken(void **state)
     static const char *const good[] = {
         NULL,      "",         "a",
         "a.b-c",   "a@1",      "a@18446744073709551615",
-        "a=break", "a@2=kill", "a@2=stop,b,c@3",
+        "a=break", "a@2=kill", "a@2=stop,b,c=linger",
         "a,a@2",   ",a,,b,",   "p,p,p,p,p,p,p,p,p,p,p,p,p,p,p,p", /* as many as there is room for */
     };
     (void)state;
@@ -122,6 +123,10 @@ static void actions_do_what_they_say(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 43);
     status = status_of_child("a=kill");
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    uint64_t start = pr_now_ns();
+    status = status_of_child("a=linger");
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 43);
+    assert_true(pr_now_ns() - start >= 2000000);
     status = status_of_child("a=stop");
     assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
 }
