@@ -195,6 +195,9 @@ static int decide(struct pagerail_migration *m)
         .throttle_percent = m->throttle_percent,
         .max_throttle_percent = m->ops.throttle ? m->options.max_throttle_percent : 0,
     };
+    /* For tests that need a pre-copy which lasts. */
+    if (pr_fault("precopy.forever"))
+        return PR_STATE_ROUND;
     switch (pr_converge_judge(&input)) {
     case PR_VERDICT_SWITCHOVER:
         return PR_STATE_STOP;

@@ -3,9 +3,14 @@
 # interrupt.sh PAGERAIL: Ctrl-C at any moment leaves the guest whole, and says who has it.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
+needs_faults
 
-# A migration that does not converge, so that there is a middle to interrupt.
-endless=(--dirty 2G --max-downtime 1)
+# endless_source: a migration that does not end by itself, so that there is a middle to interrupt.
+endless_source() {
+    source_fault=precopy.forever
+    source_guest --dirty 100M
+    source_fault=
+}
 
 cancelled() {
     ended "$1" 130
@@ -42,7 +47,7 @@ nothing_left
 for pause in 0 0.1 0.4; do
     echo "case: a source in precopy, after $pause s"
     destination
-    source_guest "${endless[@]}"
+    endless_source
     soon 'precopy' says source 'phase: precopy'
     sleep $pause
     kill -INT "$source_pid"
@@ -54,7 +59,7 @@ for pause in 0 0.1 0.4; do
 
     echo "case: a destination in precopy, after $pause s"
     destination
-    source_guest "${endless[@]}"
+    endless_source
     soon 'precopy' says destination 'phase: precopy'
     sleep $pause
     kill -INT "$destination_pid"
@@ -66,7 +71,7 @@ done
 
 echo 'case: a source in precopy, killed'
 destination
-source_guest "${endless[@]}"
+endless_source
 soon 'precopy' says source 'phase: precopy'
 kill -KILL "$source_pid"
 ended source 137
@@ -75,7 +80,7 @@ nothing_left
 
 echo 'case: a destination in precopy, killed'
 destination
-source_guest "${endless[@]}"
+endless_source
 soon 'precopy' says destination 'phase: precopy'
 kill -KILL "$destination_pid"
 ended destination 137
