@@ -8,6 +8,7 @@ failed=0
 skipped=0
 failures=()
 skips=()
+words=()
 
 count_passed() {
     echo "passed: $1"
@@ -53,6 +54,21 @@ failed_names() {
         "$1"
 }
 
+# The last words of every test that failed, each line under the test's name: they are shown once more
+# at the end, where somebody with only the end of a long log finds them.
+last_words() {
+    python3 - "$1" <<'PYTHON'
+import json, sys
+for line in open(sys.argv[1]):
+    test = json.loads(line)
+    if test["result"] not in ("OK", "EXPECTEDFAIL", "SKIP"):
+        said = (test.get("stdout", "") + test.get("stderr", "")).rstrip().splitlines()
+        said = said or [f"{test['result']}, without a word"]
+        for word in said[-12:]:
+            print(f"{test['name']}: {word[:300]}")
+PYTHON
+}
+
 # meson_tests DIR ARGUMENT...: runs `meson test` and counts every test.
 meson_tests() {
     local dir=$1 name status=0
@@ -73,6 +89,7 @@ meson_tests() {
     while read -r name; do
         failures+=("$dir: $name")
     done < <(failed_names "$logs/testlog.json")
+    mapfile -t -O ${#words[@]} words < <(last_words "$logs/testlog.json")
     while read -r name; do
         skips+=("$dir: $name")
     done < <(skip_reasons "$logs/testlog.txt")
@@ -81,6 +98,7 @@ meson_tests() {
 # Prints what was skipped and failed, then the one line that sums up, and ends the script.
 finish() {
     echo
+    [ ${#words[@]} = 0 ] || printf '%s\n' "${words[@]}"
     [ ${#skips[@]} = 0 ] || printf 'skipped: %s\n' "${skips[@]}"
     [ ${#failures[@]} = 0 ] || printf 'failed: %s\n' "${failures[@]}"
     echo "$passed passed, $failed failed, $skipped skipped"
