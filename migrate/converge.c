@@ -64,7 +64,7 @@ enum pr_verdict pr_converge_judge(const struct pr_converge_input *in)
     bool fits = in->predicted_ns <= in->budget_ns;
     /* With nothing left there is nothing to shrink. */
     bool hopeful = in->remaining_bytes && shrinks(in);
-    if (in->predicted_ns <= in->budget_ns / 2 || (fits && !hopeful))
+    if (in->careful_ns <= in->budget_ns / 2 || (fits && !hopeful))
         return PR_VERDICT_SWITCHOVER;
     if (in->rounds >= in->max_rounds)
         return fits ? PR_VERDICT_SWITCHOVER : PR_VERDICT_STALL;

@@ -8,8 +8,11 @@
  *
  * A prediction is held against half of the budget as long as rounds still shrink: the other half is
  * for those, and for what no prediction can know (a busy processor, a burst of writes between the
- * last look and the stop). When rounds stop shrinking the whole budget counts, then the guest is
- * slowed, a fifth of its time more each round, and then the user's choice for a stall applies.
+ * last look and the stop). So long the bandwidth counts as the slower one of the last two
+ * rounds, too: pages that lie scattered go at half the speed of whole runs, and towards the end
+ * they lie more and more scattered. When rounds stop shrinking the whole budget counts, then the
+ * guest is slowed, a fifth of its time more each round, and then the user's choice for a stall
+ * applies.
  *
  * To slow the guest takes evidence. The first round is none: it pays for first touches on both
  * sides, and however long it took, a guest that writes all of its memory in that time leaves as
@@ -58,6 +61,7 @@ struct pr_converge_input {
     uint64_t remaining_bytes; /* found dirty after it */
     uint64_t next_bytes;      /* that the next one is expected to leave */
     uint64_t predicted_ns;    /* downtime */
+    uint64_t careful_ns;      /* the same with the slower bandwidth of the last two rounds */
     uint64_t fixed_ns;        /* downtime with nothing left to copy, by the least measured */
     uint64_t budget_ns;
     uint32_t throttle_percent, max_throttle_percent; /* max 0: the VMM cannot throttle */

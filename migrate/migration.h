@@ -51,6 +51,7 @@ struct pagerail_migration {
     uint64_t round_start_ns, round_bytes;
     uint64_t log_since_ns; /* since when the dirty log has collected what it holds */
     struct pr_estimates estimates;
+    uint64_t bandwidth_before_Bps; /* of the round before the one in the estimates; 0 = none */
     uint64_t least_sync_ns;
     uint64_t predicted_ns;
 

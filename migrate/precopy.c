@@ -121,8 +121,10 @@ static void measure(struct pagerail_migration *m, struct pagerail_round *round)
         .throttle_percent = m->throttle_percent,
     };
     round->bandwidth_Bps = ns ? (uint64_t)((double)round->bytes * 1e9 / (double)ns) : 0;
-    if (round->bytes >= MEASURABLE_BYTES || !m->estimates.bandwidth_Bps)
+    if (round->bytes >= MEASURABLE_BYTES || !m->estimates.bandwidth_Bps) {
+        m->bandwidth_before_Bps = m->estimates.bandwidth_Bps;
         m->estimates.bandwidth_Bps = round->bandwidth_Bps;
+    }
     m->estimates.rtt_ns = now.rtt_ns;
 }
 
@@ -150,6 +152,14 @@ static uint64_t fixed_ns(const struct pagerail_migration *m)
 {
     const struct pr_estimates idle = {.sync_ns = m->least_sync_ns, .rtt_ns = m->estimates.rtt_ns};
     return pr_converge_downtime_ns(&idle, 0);
+}
+
+static uint64_t careful_ns(const struct pagerail_migration *m)
+{
+    struct pr_estimates slower = m->estimates;
+    if (m->bandwidth_before_Bps && m->bandwidth_before_Bps < slower.bandwidth_Bps)
+        slower.bandwidth_Bps = m->bandwidth_before_Bps;
+    return pr_converge_downtime_ns(&slower, m->dirty.bytes);
 }
 
 static int stalled(struct pagerail_migration *m)
@@ -190,6 +200,7 @@ static int decide(struct pagerail_migration *m)
         .remaining_bytes = m->dirty.bytes,
         .next_bytes = pr_converge_next_bytes(&m->estimates, m->dirty.bytes),
         .predicted_ns = m->predicted_ns,
+        .careful_ns = careful_ns(m),
         .fixed_ns = fixed_ns(m),
         .budget_ns = budget_ns(m),
         .throttle_percent = m->throttle_percent,

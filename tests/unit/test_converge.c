@@ -88,6 +88,7 @@ static struct pr_converge_input usual(uint64_t predicted_ms)
         .remaining_bytes = 1 * GB,
         .next_bytes = 500 * MB,
         .predicted_ns = predicted_ms * MS,
+        .careful_ns = predicted_ms * MS,
         .fixed_ns = 10 * MS,
         .budget_ns = 500 * MS,
         .max_throttle_percent = 90,
@@ -114,6 +115,23 @@ static void shrinking_rounds_go_on_to_half_of_the_budget(void **state)
     expect(usual(251), PR_VERDICT_ROUND);
     expect(usual(250), PR_VERDICT_SWITCHOVER);
     expect(usual(0), PR_VERDICT_SWITCHOVER);
+}
+
+static void a_slow_round_counts_as_long_as_rounds_shrink(void **state)
+{
+    (void)state;
+    struct pr_converge_input in = usual(130);
+    in.careful_ns = 251 * MS;
+    expect(in, PR_VERDICT_ROUND);
+    in.careful_ns = 250 * MS;
+    expect(in, PR_VERDICT_SWITCHOVER);
+    in = steady(500);
+    in.careful_ns = 1000 * MS;
+    expect(in, PR_VERDICT_SWITCHOVER);
+    in = usual(500);
+    in.careful_ns = 1000 * MS;
+    in.rounds = in.max_rounds;
+    expect(in, PR_VERDICT_SWITCHOVER);
 }
 
 static void steady_rounds_use_the_whole_budget(void **state)
@@ -230,6 +248,7 @@ static void every_guest_comes_to_an_end(void **state)
                 .remaining_bytes = left,
                 .next_bytes = pr_converge_next_bytes(&e, left),
                 .predicted_ns = pr_converge_downtime_ns(&e, left),
+                .careful_ns = pr_converge_downtime_ns(&e, left),
                 .fixed_ns = pr_converge_downtime_ns(&e, 0),
                 .budget_ns = 300 * MS,
                 .throttle_percent = throttle,
@@ -254,6 +273,7 @@ int main(void)
         cmocka_unit_test(time_until_completion),
         cmocka_unit_test(throttle_steps),
         cmocka_unit_test(shrinking_rounds_go_on_to_half_of_the_budget),
+        cmocka_unit_test(a_slow_round_counts_as_long_as_rounds_shrink),
         cmocka_unit_test(steady_rounds_use_the_whole_budget),
         cmocka_unit_test(the_first_round_is_no_evidence),
         cmocka_unit_test(the_rates_may_promise_more_than_the_last_round),
