@@ -7,7 +7,7 @@
  *   migration thread starts              rdma_send_setup
  *   a dirty page was found               rdma_sends_runs, rdma_run_bytes, rdma_save_run
  *   the dirty log was read               rdma_dirty_log_was_read
- *   how much is left                     rdma_pending_bytes
+ *   how much is left, how fast it goes   rdma_pending_bytes, rdma_bandwidth
  *   the last byte was written            rdma_hand_over
  *   migration thread ends                rdma_send_cleanup
  *
@@ -49,6 +49,10 @@ int rdma_save_run(QEMUFile *f, RAMBlock *block, ram_addr_t offset, uint64_t len)
  * and while rounds shrink, as much again as there is in all, so that the guest is stopped when half
  * of downtime-limit is enough for it. Migration thread. */
 uint64_t rdma_pending_bytes(void);
+
+/* Bytes a millisecond with which QEMU may reckon, when so many have arrived in the last ms.
+ * Migration thread. */
+double rdma_bandwidth(double bytes, double ms);
 
 /*
  * Gives the guest away. 0: it is the destination's, for good, whatever comes; s has an error if it
@@ -100,6 +104,11 @@ static inline void rdma_dirty_log_was_read(void)
 static inline uint64_t rdma_pending_bytes(void)
 {
     return 0;
+}
+
+static inline double rdma_bandwidth(double bytes, double ms)
+{
+    return bytes / ms;
 }
 
 static inline int rdma_hand_over(MigrationState *s)

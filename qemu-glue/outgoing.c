@@ -24,11 +24,6 @@
 /* Handed over and not yet sent, when no rate limits it. */
 #define PENDING_BYTES (32 * MiB)
 
-/* What the log's last read left to send, and whether that is much less than what the one before
- * did. Written under QEMU's bitmap_mutex. */
-static uint64_t left_bytes;
-static bool rounds_shrink;
-
 int rdma_outgoing_failed(QEMUFile *f, int err)
 {
     Error *local_err = NULL;
@@ -87,7 +82,7 @@ bool rdma_send_setup(MigrationState *s)
     if (!out) {
         return true;
     }
-    left_bytes = UINT64_MAX; /* nothing was sent yet */
+    rdma_switchover_begin(&out->switchover);
     if (guest_memory_changed(&out->memory)) {
         error_setg(&local_err, "rdma: memory was plugged or unplugged while the migration started");
     } else if (connect_session(out) < 0) {
@@ -132,14 +127,20 @@ static uint64_t most_pending(RdmaOutgoing *out)
     return MIN(period / 8 + 2 * period * stats.rtt_ns / (BUFFER_DELAY * SCALE_MS), PENDING_BYTES);
 }
 
+static RdmaOutgoing *current_outgoing(void)
+{
+    return migrate_rdma() ? rdma_outgoing_of(migrate_get_current()->to_dst_file) : NULL;
+}
+
 static bool dirty_log_was_read; /* since the epoch began; under QEMU's bitmap_mutex */
 
 void rdma_dirty_log_was_read(void)
 {
-    uint64_t left = ram_bytes_remaining();
+    RdmaOutgoing *out = current_outgoing();
 
-    qatomic_set(&rounds_shrink, left < left_bytes / 10 * 8);
-    left_bytes = left;
+    if (out) {
+        rdma_switchover_look(&out->switchover, ram_bytes_remaining());
+    }
     dirty_log_was_read = true;
 }
 
@@ -182,20 +183,21 @@ int rdma_save_run(QEMUFile *f, RAMBlock *block, ram_addr_t offset, uint64_t len)
 
 uint64_t rdma_pending_bytes(void)
 {
-    RdmaOutgoing *out =
-        migrate_rdma() ? rdma_outgoing_of(migrate_get_current()->to_dst_file) : NULL;
-    struct pagerail_stats stats = {0};
+    RdmaOutgoing *out = current_outgoing();
+    struct pagerail_stats stats;
 
-    if (out) {
-        pagerail_source_stats(out->session, &stats);
+    if (!out) {
+        return 0;
     }
-    /* QEMU would stop the guest as soon as sending the rest takes all of downtime-limit. Loading
-     * and starting it there belong to the downtime, too: while another round makes it shorter, the
-     * rest has to fit in half of that. */
-    if (out && qatomic_read(&rounds_shrink)) {
-        return 2 * stats.pending_bytes + ram_bytes_remaining();
-    }
-    return stats.pending_bytes;
+    pagerail_source_stats(out->session, &stats);
+    return rdma_switchover_pending(&out->switchover, stats.pending_bytes, ram_bytes_remaining());
+}
+
+double rdma_bandwidth(double bytes, double ms)
+{
+    RdmaOutgoing *out = current_outgoing();
+
+    return out ? rdma_switchover_bandwidth(&out->switchover, bytes, ms) : bytes / ms;
 }
 
 int rdma_registration_start(QEMUFile *f, uint64_t flags)

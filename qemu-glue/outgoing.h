@@ -19,6 +19,7 @@
 #include "io/channel.h"
 #include "memory.h"
 #include "migration/qemu-file.h"
+#include "switchover.h"
 
 #define TYPE_RDMA_OUTGOING "pagerail-rdma-outgoing"
 OBJECT_DECLARE_SIMPLE_TYPE(RdmaOutgoing, RDMA_OUTGOING)
@@ -33,9 +34,10 @@ struct RdmaOutgoing {
     bool discard_disabled;
 
     /* Migration thread. */
-    bool handed;          /* a run since this section began */
-    bool epoch_open;      /* a run since the epoch began */
-    uint64_t bytes_seen;  /* by the statistics */
+    bool handed;         /* a run since this section began */
+    bool epoch_open;     /* a run since the epoch began */
+    uint64_t bytes_seen; /* by the statistics */
+    RdmaSwitchover switchover;
     int64_t rails_ns;     /* when they were read for the last time */
     int64_t last_look_ns; /* when QEMU had read the dirty log for the last time */
     int64_t ready_ns;     /* when the destination could run the guest */

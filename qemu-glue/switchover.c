@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "qemu/osdep.h"
+
+#include "qemu/atomic.h"
+#include "switchover.h"
+
+#define MEMORY_MS 1000.0
+
+void rdma_switchover_begin(RdmaSwitchover *s)
+{
+    *s = (RdmaSwitchover){.left_bytes = UINT64_MAX}; /* nothing was sent yet */
+}
+
+void rdma_switchover_look(RdmaSwitchover *s, uint64_t left_bytes)
+{
+    qatomic_set(&s->rounds_shrink, left_bytes < s->left_bytes / 10 * 8);
+    s->left_bytes = left_bytes;
+}
+
+uint64_t rdma_switchover_pending(const RdmaSwitchover *s, uint64_t pending_bytes,
+                                 uint64_t dirty_bytes)
+{
+    return qatomic_read(&s->rounds_shrink) ? 2 * pending_bytes + dirty_bytes : pending_bytes;
+}
+
+double rdma_switchover_bandwidth(RdmaSwitchover *s, double bytes, double ms)
+{
+    s->known_ms = MIN(s->known_ms + ms, MEMORY_MS);
+    s->bandwidth += (bytes / ms - s->bandwidth) * MIN(ms / s->known_ms, 1.0);
+    return s->bandwidth;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * When QEMU stops the guest. It does so once what is left can be sent within downtime-limit; this
+ * is what it is told is left, and how fast that goes. Pure. One thread, but for _look, which comes
+ * with QEMU's bitmap_mutex held from whoever reads the dirty log.
+ */
+#ifndef PAGERAIL_GLUE_SWITCHOVER_H
+#define PAGERAIL_GLUE_SWITCHOVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct RdmaSwitchover {
+    uint64_t left_bytes; /* by the last read of the dirty log */
+    bool rounds_shrink;  /* and that was much less than by the one before */
+    double bandwidth;    /* bytes a millisecond */
+    double known_ms;     /* so long it has been measured */
+} RdmaSwitchover;
+
+void rdma_switchover_begin(RdmaSwitchover *s);
+
+/* The dirty log was read, and so much is dirty. */
+void rdma_switchover_look(RdmaSwitchover *s, uint64_t left_bytes);
+
+/*
+ * What is left beside the dirty pages. Loading and starting the guest at the destination belong to
+ * the downtime, too: while another round makes the rest shorter, it has to be sent in half of
+ * downtime-limit, so there seems to be as much again as there is in all.
+ */
+uint64_t rdma_switchover_pending(const RdmaSwitchover *s, uint64_t pending_bytes,
+                                 uint64_t dirty_bytes);
+
+/*
+ * Bytes a millisecond, by what arrived in the last few: an average over about a second. What is
+ * under way completes in bursts, so the figure of a tenth of a second may be several times too
+ * high, and one such moment is enough for QEMU to stop the guest.
+ */
+double rdma_switchover_bandwidth(RdmaSwitchover *s, double bytes, double ms);
+
+#endif
