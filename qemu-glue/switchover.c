@@ -6,6 +6,9 @@
 
 #define MEMORY_MS 1000.0
 
+/* The part of downtime-limit that sending the rest may take while another round helps. */
+#define SHARE 8
+
 void rdma_switchover_begin(RdmaSwitchover *s)
 {
     *s = (RdmaSwitchover){.left_bytes = UINT64_MAX}; /* nothing was sent yet */
@@ -20,7 +23,9 @@ void rdma_switchover_look(RdmaSwitchover *s, uint64_t left_bytes)
 uint64_t rdma_switchover_pending(const RdmaSwitchover *s, uint64_t pending_bytes,
                                  uint64_t dirty_bytes)
 {
-    return qatomic_read(&s->rounds_shrink) ? 2 * pending_bytes + dirty_bytes : pending_bytes;
+    uint64_t left = pending_bytes + dirty_bytes;
+
+    return qatomic_read(&s->rounds_shrink) ? SHARE * left - dirty_bytes : pending_bytes;
 }
 
 double rdma_switchover_bandwidth(RdmaSwitchover *s, double bytes, double ms)

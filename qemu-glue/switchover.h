@@ -23,9 +23,10 @@ void rdma_switchover_begin(RdmaSwitchover *s);
 void rdma_switchover_look(RdmaSwitchover *s, uint64_t left_bytes);
 
 /*
- * What is left beside the dirty pages. Loading and starting the guest at the destination belong to
- * the downtime, too: while another round makes the rest shorter, it has to be sent in half of
- * downtime-limit, so there seems to be as much again as there is in all.
+ * What is left beside the dirty pages. While another round makes the rest much shorter the guest is
+ * not stopped before sending it takes an eighth of downtime-limit, so there seems to be eight times
+ * as much as there is. Such rounds are short, all of them together take less than five times as
+ * long as the first, and each saves its users as much downtime as it takes.
  */
 uint64_t rdma_switchover_pending(const RdmaSwitchover *s, uint64_t pending_bytes,
                                  uint64_t dirty_bytes);
