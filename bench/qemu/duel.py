@@ -11,7 +11,7 @@ for folder in ("tests/qemu", "tests/rig/lab", "bench/rdma"):
     sys.path.insert(0, str(ROOT / folder))
 from boot import Boot  # noqa: E402  (the tests' guest and QEMU)
 from inside import figure  # noqa: E402  (as bench rdma)
-from vm import Vm, VmError, felt_downtime_ms  # noqa: E402
+from vm import Vm, VmError, felt_downtime_ms, stood_still_ms  # noqa: E402
 
 LIMIT_S = 300
 LOOK_S = 0.1
@@ -102,7 +102,7 @@ def move(guest, side):
         if info["status"] != "completed":
             raise VmError(f"{side.name}: {info.get('error-desc')}; {waiting.stderr()}")
         waiting.wait_beats(1)
-        felt_ms = felt_downtime_ms(source, waiting)
+        still_ms, felt_ms = stood_still_ms(source, waiting), felt_downtime_ms(source, waiting)
         source.kill()
         waiting.wait_swept(2, LIMIT_S)
     finally:
@@ -110,10 +110,11 @@ def move(guest, side):
         if waiting:
             waiting.kill()
     ram = info["ram"]
-    return {"total_ms": info["total-time"], "downtime_ms": info["downtime"], "felt_ms": felt_ms,
-            "setup_ms": info["setup-time"], "rounds": ram["dirty-sync-count"],
-            "bytes": ram["transferred"], "downtime_bytes": ram["downtime-bytes"],
-            "first_round_Bps": first_round_Bps(looks), "rdma": info.get("rdma")}
+    return {"total_ms": info["total-time"], "downtime_ms": info["downtime"],
+            "still_ms": still_ms, "felt_ms": felt_ms, "setup_ms": info["setup-time"],
+            "rounds": ram["dirty-sync-count"], "bytes": ram["transferred"],
+            "downtime_bytes": ram["downtime-bytes"], "first_round_Bps": first_round_Bps(looks),
+            "rdma": info.get("rdma")}
 
 
 def told(side, run):
@@ -124,14 +125,14 @@ def told(side, run):
                 + ", ".join(f"{key} {value:.0f} ms" for key, value in parts.items()))
     rate = run["first_round_Bps"]
     say(f"{side.name}: {run['total_ms']} ms (setup {run['setup_ms']}), downtime {run['downtime_ms']} ms "
-        f"with {run['downtime_bytes'] >> 10} KiB, felt {run['felt_ms']:.0f} ms, {run['rounds']} rounds, "
+        f"with {run['downtime_bytes'] >> 10} KiB, stood {run['still_ms']:.0f} ms, felt {run['felt_ms']:.0f} ms, {run['rounds']} rounds, "
         f"{run['bytes'] >> 20} MiB, first round {rate / 1e6 if rate else 0:.1f} MB/s{more}")
 
 
 def figures(part, ours, stock, bars):
     """ours, stock: runs that were made in turn. bars: what the ratio of each may be."""
     rows = []
-    for key in ("total", "downtime", "felt"):
+    for key in ("total", "downtime", "still", "felt"):
         pairs = [(a[f"{key}_ms"], b[f"{key}_ms"]) for a, b in zip(ours, stock)]
         rows += [figure(f"{part}-{key}", "x stock", [a / b for a, b in pairs], bars.get(key)),
                  figure(f"{part}-{key}-ours", "ms", [a for a, _ in pairs]),

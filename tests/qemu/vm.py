@@ -91,7 +91,7 @@ class Vm:
 
     def _read_qmp(self):
         for line in self._lines(self._qmp_file):
-            message = json.loads(line)
+            message = {"at": time.monotonic(), **json.loads(line)}
             with self._news:
                 (self.events if "event" in message else self._answers).append(message)
                 self._news.notify_all()
@@ -203,6 +203,14 @@ class Vm:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+
+
+def stood_still_ms(source, destination):
+    """From the word that it stopped there to the word that it runs here, as both reach us: the same
+    for every transport, and for two hosts whose clocks differ."""
+    stop, resume = (next(event["at"] for event in vm.events if event["event"] == name)
+                    for vm, name in ((source, "STOP"), (destination, "RESUME")))
+    return (resume - stop) * 1000
 
 
 def felt_downtime_ms(source, destination):
