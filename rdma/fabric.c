@@ -116,6 +116,11 @@ static int no_fd(struct pr_lane *lane)
     return unsupported("wait for completions");
 }
 
+static void no_lane_shut(struct pr_lane *lane)
+{
+    (void)lane;
+}
+
 static void no_lane_close(struct pr_lane *lane)
 {
     (void)lane;
@@ -145,6 +150,7 @@ const struct pr_fabric_ops pr_fabric_unsupported = {
     .recv_done = no_recv_done,
     .arm = no_arm,
     .fd = no_fd,
+    .lane_shut = no_lane_shut,
     .lane_close = no_lane_close,
     .rail = pr_fabric_plain_rail,
 };
@@ -172,6 +178,7 @@ struct pr_fabric_ops pr_fabric_ops_complete(struct pr_fabric_ops ops)
     FILL(recv_done);
     FILL(arm);
     FILL(fd);
+    FILL(lane_shut);
     FILL(lane_close);
     FILL(rail);
     return ops;

@@ -222,7 +222,8 @@ int pr_appliers_open(struct pr_appliers *all, struct pr_session *session, const 
 
 void pr_appliers_stop(struct pr_appliers *all)
 {
-    atomic_store(&all->stopping, true);
+    if (atomic_exchange(&all->stopping, true))
+        return;
     for (uint32_t i = 0; i < all->count; i++) {
         struct pr_applier *applier = &all->threads[i];
         if (applier->wake.fd >= 0)
@@ -233,7 +234,7 @@ void pr_appliers_stop(struct pr_appliers *all)
         pr_event_close(&applier->wake);
     }
     for (uint32_t i = 0; i < all->inlet_count; i++)
-        pr_channel_close(&all->inlets[i].channel);
+        pr_lane_shut(all->inlets[i].channel.lane);
 }
 
 void pr_appliers_close(struct pr_appliers *all)
@@ -241,6 +242,8 @@ void pr_appliers_close(struct pr_appliers *all)
     if (!all->session)
         return;
     pr_appliers_stop(all);
+    for (uint32_t i = 0; i < all->inlet_count; i++)
+        pr_channel_close(&all->inlets[i].channel);
     free(all->threads);
     free(all->inlets);
     pthread_mutex_destroy(&all->lock);

@@ -43,11 +43,11 @@ int pr_appliers_open(struct pr_appliers *appliers, struct pr_session *session,
                      const uint32_t *local_of, struct pr_lane **lanes, uint32_t lane_count,
                      const struct pr_wire_hello *peer);
 
-/* Ends the threads and closes the lanes: afterwards nothing reaches guest memory by them. What the
- * statistics read stays. Safe on a zeroed struct and twice. */
+/* Ends the threads and shuts the lanes: afterwards nothing reaches guest memory by them, and the
+ * source has not noticed. What the statistics read stays. Safe on a zeroed struct and twice. */
 void pr_appliers_stop(struct pr_appliers *appliers);
 
-/* Stops, if need be, and frees. */
+/* Stops, if need be, closes the lanes and frees. */
 void pr_appliers_close(struct pr_appliers *appliers);
 
 /* Any thread, while the appliers are open. */

@@ -267,6 +267,9 @@ PAGERAIL_API int pagerail_destination_ready(pagerail_destination *d)
         return err;
     atomic_store(&d->ready, true);
     err = pr_session_send_empty(&d->session, PR_WIRE_READY, NULL);
+    /* No lane, no write, while the answer is on its way: the guest may run before the lanes are
+     * closed and the registrations undone, which takes long. */
+    pr_appliers_stop(&d->appliers);
     if (!err)
         err = wait_for_release(d);
     if (pr_fault("handover.run_unreleased"))
@@ -274,8 +277,6 @@ PAGERAIL_API int pagerail_destination_ready(pagerail_destination *d)
     if (err)
         return pr_error_prefix(err, "the source did not hand the guest over, so it must not run "
                                     "here");
-    /* No lane, no write: the guest may run while the registrations are still being undone. */
-    pr_appliers_stop(&d->appliers);
     return 0;
 }
 

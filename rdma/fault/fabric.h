@@ -38,6 +38,7 @@ int pr_fault_lane_poll(struct pr_lane *lane, struct pr_completion *out, unsigned
 void pr_fault_lane_recv_done(struct pr_lane *lane, const void *bytes);
 int pr_fault_lane_arm(struct pr_lane *lane);
 int pr_fault_lane_fd(struct pr_lane *lane);
+void pr_fault_lane_shut(struct pr_lane *lane);
 void pr_fault_lane_close(struct pr_lane *lane);
 
 #endif

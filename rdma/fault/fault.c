@@ -130,6 +130,7 @@ static const struct pr_fabric_ops fault_ops = {
     .recv_done = pr_fault_lane_recv_done,
     .arm = pr_fault_lane_arm,
     .fd = pr_fault_lane_fd,
+    .lane_shut = pr_fault_lane_shut,
     .lane_close = pr_fault_lane_close,
     .rail = fault_rail,
 };

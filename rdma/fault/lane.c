@@ -115,6 +115,13 @@ int pr_fault_lane_open(struct pr_fault_fabric *fabric, struct pr_lane *inner, st
     return 0;
 }
 
+void pr_fault_lane_shut(struct pr_lane *base)
+{
+    struct fault_lane *lane = lane_of(base);
+    if (lane->inner)
+        pr_lane_shut(lane->inner);
+}
+
 void pr_fault_lane_close(struct pr_lane *base)
 {
     struct fault_lane *lane = lane_of(base);

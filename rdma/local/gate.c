@@ -168,6 +168,14 @@ static void wait_for(struct pr_local_gates *gates, uint64_t id, uint64_t burst)
     }
 }
 
+void pr_local_gate_shut(struct pr_local_gates *gates, struct pr_local_gate *gate)
+{
+    atomic_store(&gate->theirs->revoked, 1);
+    uint64_t burst = atomic_load(&gate->theirs->burst);
+    if (inside(burst) && !pr_fault("local-shut-early"))
+        wait_for(gates, gate->id, burst);
+}
+
 void pr_local_gates_wait(struct pr_local_gates *gates)
 {
     uint64_t id = 0, burst;

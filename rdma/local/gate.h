@@ -62,7 +62,10 @@ void pr_local_gates_close(struct pr_local_gates *gates);
 int pr_local_gate_open(struct pr_local_gates *gates, int fd, enum pr_local_end end,
                        struct pr_local_peer *peer, struct pr_local_gate **out);
 
-/* Shuts it for the peer. It is freed now or once the peer has left it. */
+/* Lets the peer in no more, and returns when it has left, as below. */
+void pr_local_gate_shut(struct pr_local_gates *gates, struct pr_local_gate *gate);
+
+/* Shuts it for the peer, too, without the wait. It is freed now or once the peer has left it. */
 void pr_local_gate_close(struct pr_local_gates *gates, struct pr_local_gate *gate);
 
 /* Begins a burst. False when the peer has shut the gate; then there is none to leave. */

@@ -62,6 +62,12 @@ int pr_local_lane_open(struct pr_local_fabric *fabric, struct pr_local_link *lin
     return 0;
 }
 
+void pr_local_lane_shut(struct pr_lane *base)
+{
+    struct pr_local_lane *lane = pr_local_lane_of(base);
+    pr_local_gate_shut(&pr_local_lane_fabric(lane)->gates, lane->link.gate);
+}
+
 void pr_local_lane_close(struct pr_lane *base)
 {
     struct pr_local_lane *lane = pr_local_lane_of(base);

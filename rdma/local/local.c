@@ -137,6 +137,7 @@ static const struct pr_fabric_ops local_ops = {
     .recv_done = pr_local_lane_recv_done,
     .arm = pr_local_lane_arm,
     .fd = pr_local_lane_fd,
+    .lane_shut = pr_local_lane_shut,
     .lane_close = pr_local_lane_close,
     .rail = pr_fabric_plain_rail,
 };

@@ -86,6 +86,7 @@ int pr_verbs_poll(struct pr_lane *lane, struct pr_completion *out, unsigned max)
 void pr_verbs_recv_done(struct pr_lane *lane, const void *bytes);
 int pr_verbs_arm(struct pr_lane *lane);
 int pr_verbs_fd(struct pr_lane *lane);
+void pr_verbs_lane_shut(struct pr_lane *lane);
 void pr_verbs_lane_close(struct pr_lane *lane);
 
 #endif

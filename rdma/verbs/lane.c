@@ -176,14 +176,27 @@ int pr_verbs_lane_failure(const struct pr_verbs_lane *lane)
     return pr_error(-lane->err, "%s", lane->why);
 }
 
+/* From here on the device touches no memory for this lane. */
+static void end_queue_pair(struct pr_verbs_lane *lane)
+{
+    pr_verbs_async_remove(lane);
+    disconnect(lane);
+    rdma_destroy_qp(lane->id);
+}
+
+/* In the state RESET a queue pair drops what comes in; the change waits for what is being done. */
+void pr_verbs_lane_shut(struct pr_lane *base)
+{
+    struct pr_verbs_lane *lane = pr_verbs_lane_of(base);
+    struct ibv_qp_attr attr = {.qp_state = IBV_QPS_RESET};
+    if (ibv_modify_qp(lane->id->qp, &attr, IBV_QP_STATE))
+        end_queue_pair(lane);
+}
+
 static void close_queues(struct pr_verbs_lane *lane)
 {
-    if (lane->id && lane->id->qp) {
-        pr_verbs_async_remove(lane);
-        disconnect(lane);
-        /* From here on the device touches no memory for this lane. */
-        rdma_destroy_qp(lane->id);
-    }
+    if (lane->id && lane->id->qp)
+        end_queue_pair(lane);
     if (lane->cq) {
         ibv_ack_cq_events(lane->cq, lane->unacked);
         ibv_destroy_cq(lane->cq);

@@ -33,6 +33,7 @@ static const struct pr_fabric_ops verbs_ops = {
     .recv_done = pr_verbs_recv_done,
     .arm = pr_verbs_arm,
     .fd = pr_verbs_fd,
+    .lane_shut = pr_verbs_lane_shut,
     .lane_close = pr_verbs_lane_close,
     .rail = pr_verbs_rail,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Registrations and keys: what was not granted cannot be reached, and nothing once it is withdrawn.
- */
+/* Registrations and keys: what was not granted cannot be reached, and nothing once it is withdrawn
+ * or the lane is shut. */
 #include "tests/conformance/harness.h"
 
 #include "base/error.h"
@@ -316,6 +316,15 @@ static void hammer_main(void *opaque)
     }
 }
 
+/* Until it has written a few times, and then to anywhere in the transfers under way. */
+static void await_writes(struct hammer *hammer, unsigned round)
+{
+    while (atomic_load(&hammer->written) < 1 + round % 5)
+        ;
+    for (uint64_t end = pr_now_ns() + harness_random() % 3000000; pr_now_ns() < end;)
+        ;
+}
+
 /* The moment a deregistration returns, the memory is the owner's alone. */
 static void nothing_lands_after_dereg(void **state)
 {
@@ -328,16 +337,39 @@ static void nothing_lands_after_dereg(void **state)
                                 .rma = window_rma(&scene.local, &scene.remote, 0, MIB, 1),
                                 .key = scene.remote.mr->key};
         assert_ok(pr_thread_spawn(&thread, "hammer", hammer_main, &hammer));
-        while (atomic_load(&hammer.written) < 1 + round % 5)
-            ;
-        /* Anywhere in the transfers under way. */
-        for (uint64_t end = pr_now_ns() + harness_random() % 3000000; pr_now_ns() < end;)
-            ;
+        await_writes(&hammer, round);
         pr_fabric_dereg(scene.remote.mr);
         scene.remote.mr = NULL;
         /* The end first: a transfer still under way would reach it last. */
         memset(scene.remote.bytes + MIB - 4096, 0, 4096);
         memset(scene.remote.bytes, 0, MIB - 4096);
+        pr_thread_join(thread);
+        assert_true(hammer.err < 0);
+        assert_untouched(&scene.remote);
+        scene_close(&scene);
+    }
+}
+
+/* Nor by a lane that was shut, though the key is good. */
+static void nothing_lands_after_shut(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < harness_times(25); round++) {
+        struct scene scene;
+        struct pr_thread *thread;
+        scene_open(&scene, ALL);
+        struct hammer hammer = {.lane = scene.ends.from,
+                                .rma = window_rma(&scene.local, &scene.remote, 0, MIB, 1),
+                                .key = scene.remote.mr->key};
+        assert_ok(pr_thread_spawn(&thread, "hammer", hammer_main, &hammer));
+        await_writes(&hammer, round);
+        pr_lane_shut(scene.ends.to);
+        memset(scene.remote.bytes + MIB - 4096, 0, 4096);
+        memset(scene.remote.bytes, 0, MIB - 4096);
+        pr_sleep_ms(2);
+        assert_untouched(&scene.remote);
+        pr_lane_close(scene.ends.to);
+        scene.ends.to = NULL;
         pr_thread_join(thread);
         assert_true(hammer.err < 0);
         assert_untouched(&scene.remote);
@@ -431,6 +463,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(bad_registrations_are_refused),
         cmocka_unit_test(any_thread_may_register),
         cmocka_unit_test(nothing_lands_after_dereg),
+        cmocka_unit_test(nothing_lands_after_shut),
         cmocka_unit_test(dereg_of_another_window_disturbs_nobody),
     };
     return harness_main(argc, argv, "keys", tests, sizeof(tests) / sizeof(tests[0]));

@@ -314,6 +314,13 @@ static int sim_fd(struct pr_lane *lane)
     return end_of(lane)->ready.fd;
 }
 
+static void sim_lane_shut(struct pr_lane *lane)
+{
+    struct end *end = end_of(lane);
+    enter(end, "shut lane");
+    sim_wire_sever(end->in);
+}
+
 static void sim_lane_close(struct pr_lane *lane)
 {
     struct end *end = end_of(lane);
@@ -340,6 +347,7 @@ const struct pr_fabric_ops sim_ops = {
     .recv_done = sim_recv_done,
     .arm = sim_arm,
     .fd = sim_fd,
+    .lane_shut = sim_lane_shut,
     .lane_close = sim_lane_close,
     .rail = pr_fabric_plain_rail,
 };

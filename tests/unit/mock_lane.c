@@ -164,6 +164,15 @@ static int lane_fd(struct pr_lane *base)
     return lane_of(base)->event;
 }
 
+static void lane_shut(struct pr_lane *base)
+{
+    struct mock_lane *lane = lane_of(base);
+    pthread_mutex_lock(&lane->mock->lock);
+    must(!lane->shut && !lane->closed);
+    lane->shut = true;
+    pthread_mutex_unlock(&lane->mock->lock);
+}
+
 static void lane_close(struct pr_lane *base)
 {
     struct mock_lane *lane = lane_of(base);
@@ -274,6 +283,7 @@ struct mock_fabric *mock_fabric_new(void)
         .recv_done = recv_done,
         .arm = arm,
         .fd = lane_fd,
+        .lane_shut = lane_shut,
         .lane_close = lane_close,
     });
     mock->base = (struct pr_fabric){.ops = &ops,

@@ -45,7 +45,7 @@ struct mock_lane {
     int failed;      /* what poll returns behind the last arrival; 0 = it lives */
     uint32_t out;    /* received buffers that the caller holds */
     uint32_t number; /* in the order of opening, from 0 */
-    bool closed;
+    bool shut, closed;
     void *peer;            /* the test's own, as is: */
     _Atomic uint32_t owed; /* credits to give back */
 };

@@ -202,7 +202,7 @@ static void after_the_stop_the_figures_stay(void **state)
     wait_complete(&t, 1);
     pr_appliers_stop(&t.appliers);
     for (int lane = 0; lane < LANES; lane++)
-        assert_true(t.lanes[lane]->closed);
+        assert_true(t.lanes[lane]->shut && !t.lanes[lane]->closed);
     assert_int_equal(t.appliers.complete, 1);
     assert_true(pr_appliers_cpu_ns(&t.appliers) > 0);
     pr_appliers_stop(&t.appliers);
