@@ -16,7 +16,7 @@ PERFTEST_BYTES = 64 * MIB
 
 def same_host(box, options, prealloc):
     """A guest that is large enough to take longer than QEMU takes to decide anything."""
-    guest = Guest(box, options.kernel, "127.0.0.1", mib=1024, written=700, prealloc=prealloc)
+    guest = Guest(box, options.kernel, "127.0.0.1", mib=2048, written=1400, prealloc=prealloc)
     multifd = Side("stock multifd", options.stock, "tcp", ["multifd"],
                    **{"multifd-channels": CHANNELS})
     return duel(guest, (Side("pagerail", options.ours, "rdma"), multifd), options.runs)
