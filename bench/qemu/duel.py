@@ -125,7 +125,8 @@ def told(side, run):
                 + ", ".join(f"{key} {value:.0f} ms" for key, value in parts.items()))
     rate = run["first_round_Bps"]
     say(f"{side.name}: {run['total_ms']} ms (setup {run['setup_ms']}), downtime {run['downtime_ms']} ms "
-        f"with {run['downtime_bytes'] >> 10} KiB, stood {run['still_ms']:.0f} ms, felt {run['felt_ms']:.0f} ms, {run['rounds']} rounds, "
+        f"with {run['downtime_bytes'] >> 10} KiB, stood {run['still_ms']:.0f} ms, "
+        f"felt {run['felt_ms']:.0f} ms, {run['rounds']} rounds, "
         f"{run['bytes'] >> 20} MiB, first round {rate / 1e6 if rate else 0:.1f} MB/s{more}")
 
 
