@@ -11,13 +11,14 @@
 
 void rdma_switchover_begin(RdmaSwitchover *s)
 {
-    *s = (RdmaSwitchover){.left_bytes = UINT64_MAX}; /* nothing was sent yet */
+    *s = (RdmaSwitchover){.least_bytes = UINT64_MAX}; /* nothing was sent yet */
 }
 
 void rdma_switchover_look(RdmaSwitchover *s, uint64_t left_bytes)
 {
-    qatomic_set(&s->rounds_shrink, left_bytes < s->left_bytes / 10 * 8);
-    s->left_bytes = left_bytes;
+    qatomic_set(&s->rounds_shrink, left_bytes < s->least_bytes / 10 * 8);
+    qatomic_set(&s->log_was_read, true);
+    s->least_bytes = MIN(s->least_bytes, left_bytes);
 }
 
 uint64_t rdma_switchover_pending(const RdmaSwitchover *s, uint64_t pending_bytes,
@@ -30,6 +31,9 @@ uint64_t rdma_switchover_pending(const RdmaSwitchover *s, uint64_t pending_bytes
 
 double rdma_switchover_bandwidth(RdmaSwitchover *s, double bytes, double ms)
 {
+    if (qatomic_xchg(&s->log_was_read, false) && s->known_ms) {
+        return s->bandwidth;
+    }
     s->known_ms = MIN(s->known_ms + ms, MEMORY_MS);
     s->bandwidth += (bytes / ms - s->bandwidth) * MIN(ms / s->known_ms, 1.0);
     return s->bandwidth;

@@ -11,10 +11,11 @@
 #include <stdint.h>
 
 typedef struct RdmaSwitchover {
-    uint64_t left_bytes; /* by the last read of the dirty log */
-    bool rounds_shrink;  /* and that was much less than by the one before */
-    double bandwidth;    /* bytes a millisecond */
-    double known_ms;     /* so long it has been measured */
+    uint64_t least_bytes; /* of all reads of the dirty log */
+    bool rounds_shrink;   /* the last read was much less than the least before */
+    bool log_was_read;    /* since the bandwidth was last asked for */
+    double bandwidth;     /* bytes a millisecond */
+    double known_ms;      /* so long it has been measured */
 } RdmaSwitchover;
 
 void rdma_switchover_begin(RdmaSwitchover *s);
@@ -23,7 +24,7 @@ void rdma_switchover_begin(RdmaSwitchover *s);
 void rdma_switchover_look(RdmaSwitchover *s, uint64_t left_bytes);
 
 /*
- * What is left beside the dirty pages. While another round makes the rest much shorter the guest is
+ * What is left beside the dirty pages. While rounds leave much less than any before the guest is
  * not stopped before sending it takes an eighth of downtime-limit, so there seems to be eight times
  * as much as there is. Such rounds are short, all of them together take less than five times as
  * long as the first, and each saves its users as much downtime as it takes.
@@ -34,7 +35,9 @@ uint64_t rdma_switchover_pending(const RdmaSwitchover *s, uint64_t pending_bytes
 /*
  * Bytes a millisecond, by what arrived in the last few: an average over about a second. What is
  * under way completes in bursts, so the figure of a tenth of a second may be several times too
- * high, and one such moment is enough for QEMU to stop the guest.
+ * high, and one such moment is enough for QEMU to stop the guest. A period in which the log was
+ * read does not count once there is a figure: all that time nothing was sent, a second and more
+ * when the virtual processors are throttled.
  */
 double rdma_switchover_bandwidth(RdmaSwitchover *s, double bytes, double ms);
 

@@ -19,6 +19,8 @@ static void the_rest_counts_eight_times_while_rounds_shrink(void **state)
         {70 * MIB, 10 * MIB, 60 * MIB, 10 * MIB}, /* no longer */
         {70 * MIB, 0, 70 * MIB, 0},
         {5 * MIB, 1 * MIB, 5 * MIB, 43 * MIB}, /* again */
+        {10 * MIB, 0, 10 * MIB, 0},
+        {6 * MIB, 0, 6 * MIB, 0}, /* less than before, but not than ever */
         {0, 0, 0, 0},
         {0, 0, 0, 0},
     };
@@ -52,6 +54,20 @@ static void a_burst_is_no_bandwidth(void **state)
     assert_true(most < 15e3); /* a tenth of a second by itself says 50e3 */
 }
 
+/* As with throttled processors: 3 MB in a period, then a log that takes a second to read. */
+static void reading_the_log_is_no_bandwidth(void **state)
+{
+    (void)state;
+    RdmaSwitchover s;
+    rdma_switchover_begin(&s);
+    rdma_switchover_look(&s, 100 * MIB);
+    for (int i = 0; i < 50; i++) {
+        assert_near(rdma_switchover_bandwidth(&s, 3e6, 100), 3e4);
+        rdma_switchover_look(&s, 3 * MIB);
+        assert_near(rdma_switchover_bandwidth(&s, 1e6, 1100), 3e4);
+    }
+}
+
 static void a_steady_flow_is_its_bandwidth_from_the_start(void **state)
 {
     (void)state;
@@ -81,6 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_rest_counts_eight_times_while_rounds_shrink),
         cmocka_unit_test(a_burst_is_no_bandwidth),
+        cmocka_unit_test(reading_the_log_is_no_bandwidth),
         cmocka_unit_test(a_steady_flow_is_its_bandwidth_from_the_start),
         cmocka_unit_test(the_first_second_is_a_plain_average),
     };
