@@ -288,6 +288,7 @@ static void bad_registrations_are_refused(void **state)
 
 /* Writes to the window without pause until its lane fails. */
 struct hammer {
+    struct pr_thread *thread;
     struct pr_lane *lane;
     struct pr_rma rma;
     struct pr_key key;
@@ -316,6 +317,28 @@ static void hammer_main(void *opaque)
     }
 }
 
+static void hammer_start(struct hammer *hammer, struct scene *scene)
+{
+    scene_open(scene, ALL);
+    *hammer = (struct hammer){.lane = scene->ends.from,
+                              .rma = window_rma(&scene->local, &scene->remote, 0, MIB, 1),
+                              .key = scene->remote.mr->key};
+    assert_ok(pr_thread_spawn(&hammer->thread, "hammer", hammer_main, hammer));
+}
+
+static void hammer_fails(struct hammer *hammer)
+{
+    pr_thread_join(hammer->thread);
+    assert_true(hammer->err < 0);
+}
+
+/* The owner uses its memory again. The end first: a transfer under way would reach it last. */
+static void use_again(const struct window *window)
+{
+    memset(window->bytes + MIB - 4096, 0, 4096);
+    memset(window->bytes, 0, MIB - 4096);
+}
+
 /* Until it has written a few times, and then to anywhere in the transfers under way. */
 static void await_writes(struct hammer *hammer, unsigned round)
 {
@@ -331,20 +354,13 @@ static void nothing_lands_after_dereg(void **state)
     (void)state;
     for (unsigned round = 0; round < harness_times(25); round++) {
         struct scene scene;
-        struct pr_thread *thread;
-        scene_open(&scene, ALL);
-        struct hammer hammer = {.lane = scene.ends.from,
-                                .rma = window_rma(&scene.local, &scene.remote, 0, MIB, 1),
-                                .key = scene.remote.mr->key};
-        assert_ok(pr_thread_spawn(&thread, "hammer", hammer_main, &hammer));
+        struct hammer hammer;
+        hammer_start(&hammer, &scene);
         await_writes(&hammer, round);
         pr_fabric_dereg(scene.remote.mr);
         scene.remote.mr = NULL;
-        /* The end first: a transfer still under way would reach it last. */
-        memset(scene.remote.bytes + MIB - 4096, 0, 4096);
-        memset(scene.remote.bytes, 0, MIB - 4096);
-        pr_thread_join(thread);
-        assert_true(hammer.err < 0);
+        use_again(&scene.remote);
+        hammer_fails(&hammer);
         assert_untouched(&scene.remote);
         scene_close(&scene);
     }
@@ -356,22 +372,16 @@ static void nothing_lands_after_shut(void **state)
     (void)state;
     for (unsigned round = 0; round < harness_times(25); round++) {
         struct scene scene;
-        struct pr_thread *thread;
-        scene_open(&scene, ALL);
-        struct hammer hammer = {.lane = scene.ends.from,
-                                .rma = window_rma(&scene.local, &scene.remote, 0, MIB, 1),
-                                .key = scene.remote.mr->key};
-        assert_ok(pr_thread_spawn(&thread, "hammer", hammer_main, &hammer));
+        struct hammer hammer;
+        hammer_start(&hammer, &scene);
         await_writes(&hammer, round);
         pr_lane_shut(scene.ends.to);
-        memset(scene.remote.bytes + MIB - 4096, 0, 4096);
-        memset(scene.remote.bytes, 0, MIB - 4096);
+        use_again(&scene.remote);
         pr_sleep_ms(2);
         assert_untouched(&scene.remote);
         pr_lane_close(scene.ends.to);
         scene.ends.to = NULL;
-        pr_thread_join(thread);
-        assert_true(hammer.err < 0);
+        hammer_fails(&hammer);
         assert_untouched(&scene.remote);
         scene_close(&scene);
     }
@@ -381,12 +391,8 @@ static void dereg_of_another_window_disturbs_nobody(void **state)
 {
     (void)state;
     struct scene scene;
-    struct pr_thread *thread;
-    scene_open(&scene, ALL);
-    struct hammer hammer = {.lane = scene.ends.from,
-                            .rma = window_rma(&scene.local, &scene.remote, 0, MIB, 1),
-                            .key = scene.remote.mr->key};
-    assert_ok(pr_thread_spawn(&thread, "hammer", hammer_main, &hammer));
+    struct hammer hammer;
+    hammer_start(&hammer, &scene);
     for (unsigned i = 0; i < 200; i++) {
         struct window other;
         window_open(&other, scene.ends.destination, 65536, ALL);
@@ -397,8 +403,7 @@ static void dereg_of_another_window_disturbs_nobody(void **state)
         ; /* it still writes */
     pr_lane_close(scene.ends.to);
     scene.ends.to = NULL;
-    pr_thread_join(thread);
-    assert_true(hammer.err < 0);
+    hammer_fails(&hammer);
     scene_close(&scene);
 }
 
