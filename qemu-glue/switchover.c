@@ -7,7 +7,7 @@
 #define MEMORY_MS 1000.0
 
 /* The part of downtime-limit that sending the rest may take while another round helps. */
-#define SHARE 8
+#define SHARE 16
 
 void rdma_switchover_begin(RdmaSwitchover *s)
 {
