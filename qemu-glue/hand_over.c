@@ -25,7 +25,11 @@ static int release(RdmaOutgoing *out)
         err = pagerail_source_wait_ready(out->session, ANSWER_TIMEOUT_MS);
     }
     out->ready_ns = get_clock();
-    return err ? err : pagerail_source_release(out->session);
+    if (!err) {
+        err = pagerail_source_release(out->session);
+    }
+    out->released_ns = get_clock();
+    return err;
 }
 
 /* It may run there, so it must not run here; somebody has to look. */
@@ -49,6 +53,17 @@ static uint64_t copy_ns(const RdmaOutgoing *out, const struct pagerail_handover 
     return ns > handover->load_ns ? ns - handover->load_ns : 0;
 }
 
+/* The guest stands until it runs there, and not until that is known here. */
+static void set_downtime(MigrationState *s, RdmaOutgoing *out, uint64_t resume_ns)
+{
+    struct pagerail_stats stats;
+    uint64_t runs_ns;
+
+    pagerail_source_stats(out->session, &stats);
+    runs_ns = MIN(out->released_ns + stats.rtt_ns / 2 + resume_ns, (uint64_t)get_clock());
+    s->downtime = MAX(runs_ns / SCALE_MS - s->downtime_start, 1); /* 0: QEMU would take its own */
+}
+
 int rdma_hand_over(MigrationState *s)
 {
     RdmaOutgoing *out = rdma_outgoing_of(s->to_dst_file);
@@ -64,6 +79,7 @@ int rdma_hand_over(MigrationState *s)
         tell_of_silence(s);
     } else {
         rdma_figures_downtime(copy_ns(out, &handover), &handover);
+        set_downtime(s, out, handover.resume_ns);
     }
     return 0;
 }

@@ -195,15 +195,13 @@ static int take_over(RdmaIncoming *in)
     return err;
 }
 
-static void tell_running(RdmaIncoming *in)
+/* The session stays until its source has been told. */
+static void wait_until_it_runs(RdmaIncoming *in)
 {
-    WITH_QEMU_LOCK_GUARD(&in->lock)
-    {
-        while (!in->runs && !in->closed) {
-            qemu_cond_wait(&in->changed, &in->lock);
-        }
+    QEMU_LOCK_GUARD(&in->lock);
+    while (!in->runs && !in->closed) {
+        qemu_cond_wait(&in->changed, &in->lock);
     }
-    pagerail_destination_running(in->session);
 }
 
 static void *incoming_thread(void *opaque)
@@ -226,7 +224,7 @@ static void *incoming_thread(void *opaque)
         if (err) {
             fail(in);
         } else {
-            tell_running(in);
+            wait_until_it_runs(in);
         }
     }
     WITH_QEMU_LOCK_GUARD(&in->lock)

@@ -22,7 +22,8 @@
 #define RDMA_READ_AHEAD_BYTES (1024 * 1024)
 
 typedef struct RdmaIncoming {
-    pagerail_destination *session; /* the thread's; others may abort it, under the lock */
+    pagerail_destination *session; /* the thread's; under the lock, others may abort it,
+                                    * and tell that the guest runs */
     QemuThread thread;
     bool joined;
     Notifier exit;

@@ -217,14 +217,20 @@ int coroutine_mixed_fn rdma_take_over(QEMUFile *f, Error **errp)
     return err;
 }
 
+/* Here and not on the session's thread, which the guest may keep from its processor. */
 void rdma_guest_runs(QEMUFile *f)
 {
     RdmaIncomingChannel *channel = channel_of(f);
+    RdmaIncoming *in;
 
     if (!channel) {
         return;
     }
-    QEMU_LOCK_GUARD(&channel->in->lock);
-    channel->in->runs = true;
-    qemu_cond_broadcast(&channel->in->changed);
+    in = channel->in;
+    QEMU_LOCK_GUARD(&in->lock);
+    if (in->session) { /* QEMU is not being ended */
+        pagerail_destination_running(in->session);
+    }
+    in->runs = true;
+    qemu_cond_broadcast(&in->changed);
 }

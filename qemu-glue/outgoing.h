@@ -41,6 +41,7 @@ struct RdmaOutgoing {
     int64_t rails_ns;     /* when they were read for the last time */
     int64_t last_look_ns; /* when QEMU had read the dirty log for the last time */
     int64_t ready_ns;     /* when the destination could run the guest */
+    int64_t released_ns;  /* when it was told that it may */
     uint8_t *frame;       /* being filled */
 
     /* Under the lock, but the migration thread, which alone ends the session, may use it freely. */
