@@ -156,7 +156,10 @@ static int start(struct pagerail_source *source, struct pr_lane **lanes, const b
                            session->lanes, welcome);
     if (!err)
         err = pr_session_start(session);
-    return err ? err : pr_windows_prefetch(&source->windows);
+    if (err)
+        return err;
+    pr_windows_leave_out_empty(&source->windows);
+    return pr_windows_prefetch(&source->windows);
 }
 
 static int connect_to(struct pagerail_source *source, const char *address)

@@ -17,6 +17,11 @@ static uint64_t len_of(const struct pr_window *w)
     return pr_region_window_len(region_of(w), w->windows->session->window_bytes, w->index);
 }
 
+static uint8_t *addr_of(const struct pr_window *w)
+{
+    return region_of(w)->addr + w->index * w->windows->session->window_bytes;
+}
+
 static void lru_remove(struct pr_windows *ws, struct pr_window *w)
 {
     *(w->older ? &w->older->newer : &ws->oldest) = w->newer;
@@ -48,8 +53,7 @@ static bool ready_locked(struct pr_windows *ws, struct pr_window *w)
 static int register_here(struct pr_window *w, struct pr_mr **mr)
 {
     struct pr_windows *ws = w->windows;
-    uint8_t *addr = region_of(w)->addr + w->index * ws->session->window_bytes;
-    return pr_registration_make(ws->session->fabric, addr, len_of(w), PR_ACCESS_LOCAL_READ,
+    return pr_registration_make(ws->session->fabric, addr_of(w), len_of(w), PR_ACCESS_LOCAL_READ,
                                 &ws->cost, mr);
 }
 
@@ -102,9 +106,6 @@ int pr_windows_open(struct pr_windows *ws, struct pr_session *session, uint64_t 
     ws->budget_bytes = ours ? ours : UINT64_MAX;
     if (peer_pin_bytes && peer_pin_bytes < ws->budget_bytes)
         ws->budget_bytes = peer_pin_bytes;
-    /* A worker that finds data in an empty window waits for it with other windows in hand: there
-     * must be room for all. */
-    ws->prefetch_empty = ws->budget_bytes < regions->total_bytes;
     ws->of_region = calloc(regions->count, sizeof(*ws->of_region));
     for (uint32_t r = 0; ws->of_region && r < regions->count; r++) {
         uint64_t count = pr_region_windows(&regions->list[r], session->window_bytes);
@@ -126,13 +127,22 @@ static int dereg_one(void *opaque, uint64_t i)
     return 0;
 }
 
-/* In parallel; but nothing stays pinned because even a descriptor for that is short. */
-static void dereg_all(struct pr_pool *pool, struct pr_window *windows, uint64_t count)
+static int look_at_one(void *opaque, uint64_t i)
 {
-    if (!pr_pool_each(pool, count, dereg_one, windows))
+    struct pr_window *w = (struct pr_window *)opaque + i;
+    w->empty = !pr_fabric_reg_pays(w->windows->session->fabric, addr_of(w), len_of(w));
+    return 0;
+}
+
+/* In parallel; but it is done also when even a descriptor for that is short. */
+static void each_of(const struct pr_windows *ws, uint32_t region, int (*fn)(void *, uint64_t))
+{
+    struct pr_session *session = ws->session;
+    uint64_t count = pr_region_windows(&session->regions.list[region], session->window_bytes);
+    if (!pr_pool_each(session->pool, count, fn, ws->of_region[region]))
         return;
     for (uint64_t i = 0; i < count; i++)
-        dereg_one(windows, i);
+        fn(ws->of_region[region], i);
 }
 
 void pr_windows_close(struct pr_windows *ws)
@@ -141,8 +151,7 @@ void pr_windows_close(struct pr_windows *ws)
         return;
     const struct pr_regions *regions = &ws->session->regions;
     for (uint32_t r = 0; ws->of_region && r < regions->count && ws->of_region[r]; r++) {
-        uint64_t count = pr_region_windows(&regions->list[r], ws->session->window_bytes);
-        dereg_all(ws->session->pool, ws->of_region[r], count);
+        each_of(ws, r, dereg_one);
         free(ws->of_region[r]);
     }
     free(ws->of_region);
@@ -217,12 +226,6 @@ static uint32_t wanted_at_once(const struct pr_session *session)
     return fits < PR_WIRE_MAX_WANTED ? fits : PR_WIRE_MAX_WANTED;
 }
 
-static bool left_out(const struct pr_windows *ws, const struct pr_window *w)
-{
-    const uint8_t *addr = region_of(w)->addr + w->index * ws->session->window_bytes;
-    return !ws->prefetch_empty && !pr_fabric_reg_pays(ws->session->fabric, addr, len_of(w));
-}
-
 static struct pr_window *prefetch_next_locked(struct pr_windows *ws)
 {
     const struct pr_regions *regions = &ws->session->regions;
@@ -237,13 +240,19 @@ static struct pr_window *prefetch_next_locked(struct pr_windows *ws)
         if (!fits_locked(ws, len_of(w)))
             return NULL;
         ws->prefetch_index++;
-        if (w->state != PR_WINDOW_IDLE)
-            continue;
-        w->empty = left_out(ws, w);
-        if (!w->empty)
+        if (w->state == PR_WINDOW_IDLE && (!w->empty || ws->prefetch_empty))
             return w;
     }
     return NULL;
+}
+
+/* With less than all: a worker that finds data in an empty window waits for it with other windows
+ * in hand, so there must be room for every one. */
+void pr_windows_leave_out_empty(struct pr_windows *ws)
+{
+    const struct pr_regions *regions = &ws->session->regions;
+    for (uint32_t r = 0; r < regions->count && ws->budget_bytes >= regions->total_bytes; r++)
+        each_of(ws, r, look_at_one);
 }
 
 int pr_windows_prefetch(struct pr_windows *ws)

@@ -68,10 +68,15 @@ int pr_windows_open(struct pr_windows *windows, struct pr_session *session, uint
 /* Ends all registrations, in parallel. The pool must be idle of window jobs: no sends go on. */
 void pr_windows_close(struct pr_windows *windows);
 
-/* Asks for further windows in order of address, as far as the budget goes, but for empty ones. */
+/* Before anything is asked for: finds, on all the pool's threads, the windows that
+ * pr_windows_prefetch is to leave out (pr_fabric_reg_pays); none where a budget is short of all. */
+void pr_windows_leave_out_empty(struct pr_windows *windows);
+
+/* Asks for further windows in order of address, as far as the budget goes, but for those left out.
+ */
 int pr_windows_prefetch(struct pr_windows *windows);
 
-/* The empty ones as well. */
+/* Those left out as well. */
 int pr_windows_prefetch_all(struct pr_windows *windows);
 
 /*
