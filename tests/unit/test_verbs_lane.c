@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Posting, polling, sleeping and failing on a lane whose device is a mock. */
-#include "base/error.h"
 #include "base/runtime.h"
-#include "rdma/verbs/verbs.h"
-#include "tests/unit/check.h"
-#include "tests/unit/mock_verbs.h"
+#include "tests/unit/verbs_case.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <string.h>
 
 #define RECV_BIT (UINT64_C(1) << 63)
 #define WINDOW 65536
@@ -28,8 +24,8 @@ static int scene_open(void **state)
     (void)state;
     mock_verbs_start();
     scene = (struct scene){.key = {.addr = 0x100000, .len = WINDOW, .rkey = 77}};
-    if (pr_fabric_verbs_open(NULL, &scene.fabric) ||
-        pr_fabric_connect(scene.fabric, "192.0.2.1:4444", NULL, 0, 30000, NULL, &scene.lane) ||
+    scene.fabric = open_fabric();
+    if (connect_to(scene.fabric, &scene.lane) ||
         pr_fabric_reg(scene.fabric, scene.bytes, WINDOW, PR_ACCESS_LOCAL_WRITE, &scene.mr))
         fail_msg("%s", pr_error_message());
     return 0;
@@ -109,12 +105,6 @@ static int until_failed(void)
     while (!(count = pr_lane_poll(scene.lane, &c, 1)))
         assert_true(pr_now_ns() < deadline);
     return count;
-}
-
-static void says(const char *text)
-{
-    if (!strstr(pr_error_message(), text))
-        fail_msg("expected '%s' in: %s", text, pr_error_message());
 }
 
 /* ---- posting ---- */
