@@ -94,9 +94,13 @@ def stock_source(box, binary, *guest_files):
     return f"{why} | {there.splitlines()[-1]}"
 
 
+def knows_rdma(binary):
+    return (Path(binary).parent / "scripts/rdma-migration-helper.sh").exists()
+
+
 def migration_test(_box, binary, *_guest):
     """QEMU's own cases, which find the device of this host. They read memory byte by byte."""
-    if not (Path(binary).parent / "scripts/rdma-migration-helper.sh").exists():
+    if not knows_rdma(binary):
         return "skip: this QEMU's own tests have no case for RDMA"
     ran = subprocess.run([Path(__file__).parent / "migration-test.sh", binary,
                           "/x86_64/migration/precopy/rdma"], check=False, text=True,
@@ -107,9 +111,12 @@ def migration_test(_box, binary, *_guest):
     return f"{passed} cases on the device of this host"
 
 
-# Those of the stock QEMU need it built, which takes minutes, and QEMU's own take six.
-LONG = [*([] if STOCK else ["stock-destination", "stock-source"]),
-        *([] if os.environ.get("PAGERAIL_SOAK") else ["migration-test"])]
+def not_here(binary):
+    """Those of the stock QEMU need it built, which takes minutes; older QEMUs have none of their own."""
+    return [*([] if STOCK else ["stock-destination", "stock-source"]),
+            *([] if knows_rdma(binary) else ["migration-test"])]
+
+
 CASES = {"two-hosts": two_hosts, "one-host": one_host, "stock-destination": stock_destination,
          "stock-source": stock_source, "migration-test": migration_test}
 
@@ -122,4 +129,4 @@ def lab(arguments):
 
 
 if __name__ == "__main__":
-    sys.exit(main(CASES, __doc__, by_name_only=LONG) if "RIG_HOST" in os.environ else lab(sys.argv[1:]))
+    sys.exit(main(CASES, __doc__, by_name_only=not_here) if "RIG_HOST" in os.environ else lab(sys.argv[1:]))
