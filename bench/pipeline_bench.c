@@ -17,7 +17,7 @@
 #define PAGES (MEMORY_BYTES / PAGERAIL_PAGE_BYTES)
 #define CALL_BYTES ((size_t)1 << 20) /* of the bare loop */
 #define CALL_PAGES 512               /* of the bare loop over scattered pages */
-#define MAX_THREADS 4
+#define MAX_THREADS 16
 
 static struct pr_bench_pair pair;
 static uint64_t bits[PAGES / 64];
@@ -141,12 +141,11 @@ static void prepare_zeros(void *arg)
     memset(pair.memory, 0, pair.len_bytes);
 }
 
-static uint64_t pass_zeros(void *arg)
+static uint64_t pass_zeros_over(const struct run *run, uint32_t lanes)
 {
-    const struct run *run = arg;
     pr_bench_pair_listen(&pair, run->fresh);
     uint64_t start = clock_ns(run);
-    pr_bench_pair_connect(&pair, run->lanes);
+    pr_bench_pair_connect(&pair, lanes);
     pr_bench_pair_pass(&pair);
     uint64_t ns = clock_ns(run) - start;
     struct pagerail_stats stats;
@@ -158,6 +157,17 @@ static uint64_t pass_zeros(void *arg)
     return ns;
 }
 
+static uint64_t pass_zeros(void *arg)
+{
+    const struct run *run = arg;
+    return pass_zeros_over(run, run->lanes);
+}
+
+static uint64_t pass_zeros_by_one(void *arg)
+{
+    return pass_zeros_over(arg, 1);
+}
+
 static uint64_t read_zeros(void *arg)
 {
     (void)arg;
@@ -165,20 +175,38 @@ static uint64_t read_zeros(void *arg)
     return 0;
 }
 
-/* ---- dirty rounds: of one session ---- */
+/* ---- dirty rounds: of one session, unless the number of lanes changes ---- */
+
+static void have_session(const struct run *run, uint32_t lanes)
+{
+    static uint32_t now;
+    if (pair.session && now == lanes)
+        return;
+    pr_bench_pair_part(&pair);
+    pr_bench_pair_map(&pair, MEMORY_BYTES, run->huge);
+    pr_bench_pair_listen(&pair, false);
+    pr_bench_pair_connect(&pair, lanes);
+    pr_bench_pair_pass(&pair);
+    now = lanes;
+}
+
+static void prepare_round_over(const struct run *run, uint32_t lanes)
+{
+    have_session(run, lanes);
+    for (uint64_t page = 0; page < PAGES; page += run->stride)
+        bits[page / 64] |= UINT64_C(1) << page % 64;
+    pr_bench_pair_stamp(&pair, run->stride);
+}
 
 static void prepare_round(void *arg)
 {
     const struct run *run = arg;
-    pr_bench_pair_map(&pair, MEMORY_BYTES, run->huge);
-    if (!pair.session) {
-        pr_bench_pair_listen(&pair, false);
-        pr_bench_pair_connect(&pair, run->lanes);
-        pr_bench_pair_pass(&pair);
-    }
-    for (uint64_t page = 0; page < PAGES; page += run->stride)
-        bits[page / 64] |= UINT64_C(1) << page % 64;
-    pr_bench_pair_stamp(&pair, run->stride);
+    prepare_round_over(run, run->lanes);
+}
+
+static void prepare_round_of_one(void *arg)
+{
+    prepare_round_over(arg, 1);
 }
 
 static uint64_t dirty_round(void *arg)
@@ -205,6 +233,33 @@ static uint64_t dirty_round(void *arg)
         .arg = &(struct run){.stride = 2, __VA_ARGS__}, .bytes_per_turn = MEMORY_BYTES / 2,        \
         .pairs = 15, .bar = bar_,                                                                  \
     }
+/* Rounds in which all is dirty, over lanes on processors of their own: against as many bare loops,
+ * and against one lane. */
+#define SCALE(n)                                                                                   \
+    {                                                                                              \
+        .name = "round-" #n "-lanes-" #n "-loops",                                                 \
+        .ours = {#n " lanes", prepare_round, dirty_round},                                         \
+        .reference = {#n " bare loops", prepare_round, loop},                                      \
+        .arg = &(struct run){.stride = 1, .lanes = n, .more_threads = n - 1},                      \
+        .bytes_per_turn = MEMORY_BYTES,                                                            \
+        .pairs = 15,                                                                               \
+        .bar = 0.85,                                                                               \
+        .cpus = n,                                                                                 \
+    },                                                                                             \
+    {                                                                                              \
+        .name = "round-" #n "-lanes-to-1", .ours = {#n " lanes", prepare_round, dirty_round},      \
+        .reference = {"one lane", prepare_round_of_one, dirty_round},                              \
+        .arg = &(struct run){.stride = 1, .lanes = n}, .bytes_per_turn = MEMORY_BYTES,             \
+        .pairs = 15, .cpus = n,                                                                    \
+    }
+#define SCALE_ZERO(n)                                                                              \
+    {                                                                                              \
+        .name = "pass-zero-" #n "-lanes-to-1",                                                     \
+        .ours = {#n " lanes of zeroes", prepare_zeros, pass_zeros},                                \
+        .reference = {"one lane", prepare_zeros, pass_zeros_by_one},                               \
+        .arg = &(struct run){.stride = 1, .huge = true, .fresh = true, .lanes = n},                \
+        .bytes_per_turn = MEMORY_BYTES, .pairs = 15, .cpus = n,                                    \
+    }
 
 static const struct pr_ratio ratios[] = {
     PASS("pass-touched", 0.85),
@@ -221,6 +276,10 @@ static const struct pr_ratio ratios[] = {
     ROUND("round-alternate", 0.85),
     ROUND("round-alternate-cpu", 0, .cpu = true),
     ROUND("round-alternate-2-loops", 0, .more_threads = 1),
+    SCALE(2),
+    SCALE(4),
+    SCALE(8),
+    SCALE(16),
     {
         .name = "pass-zero-1-lane",
         .ours = {"first pass of zeroes", prepare_zeros, pass_zeros},
@@ -230,6 +289,10 @@ static const struct pr_ratio ratios[] = {
         .pairs = 15,
         .bar = 0.80,
     },
+    SCALE_ZERO(2),
+    SCALE_ZERO(4),
+    SCALE_ZERO(8),
+    SCALE_ZERO(16),
 };
 
 static const struct pr_bench_tables tables = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "bench/program.h"
 
+#include "base/cpu.h"
 #include "bench/shim.h"
 
 #include <getopt.h>
@@ -69,13 +70,22 @@ static bool is_wanted(const struct options *options, const char *name)
     return !options->only || strstr(name, options->only);
 }
 
+static bool has_cpus(const struct pr_ratio *ratio)
+{
+    unsigned there = pr_cpu_get()->count;
+    if (there < ratio->cpus)
+        printf("%s: left out: it needs %u processors, here are %u\n", ratio->name, ratio->cpus,
+               there);
+    return there >= ratio->cpus;
+}
+
 static struct json_object *run_ratios(const struct options *options,
                                       const struct pr_bench_tables *tables)
 {
     struct json_object *all = json_object_new_array();
     for (unsigned i = 0; i < tables->ratio_count; i++) {
         struct pr_ratio_result result;
-        if (!is_wanted(options, tables->ratios[i].name))
+        if (!is_wanted(options, tables->ratios[i].name) || !has_cpus(&tables->ratios[i]))
             continue;
         pr_ratio_measure(&tables->ratios[i], options->pairs, &result);
         pr_ratio_print(&result);

@@ -28,6 +28,7 @@ struct pr_ratio {
     bool cpu_time;  /* time only while the calling thread runs: for turns that never wait */
     unsigned pairs; /* 1 to PR_RATIO_MAX_PAIRS */
     double bar;     /* the least median that is good enough; 0 = none, only shown */
+    unsigned cpus;  /* that it needs: a program with fewer leaves it out and says so */
 };
 #define PR_RATIO_MAX_PAIRS 101
 
