@@ -156,7 +156,7 @@ void pr_verbs_lane_is_up(struct pr_verbs_lane *lane)
 static void disconnect(struct pr_verbs_lane *lane)
 {
     struct ibv_qp_attr attr = {.qp_state = IBV_QPS_ERR};
-    if (lane->up && rdma_disconnect(lane->id))
+    if (lane->up && rdma_disconnect(lane->id) && lane->id->qp)
         ibv_modify_qp(lane->id->qp, &attr, IBV_QP_STATE);
     lane->up = false;
 }
@@ -176,27 +176,29 @@ int pr_verbs_lane_failure(const struct pr_verbs_lane *lane)
     return pr_error(-lane->err, "%s", lane->why);
 }
 
-/* From here on the device touches no memory for this lane. */
+/*
+ * From here on the device touches no memory for this lane. The state RESET would not be enough:
+ * where the sender is on the same host, soft-RoCE carries a write out on the sender's own thread,
+ * and the change of state does not wait for that, only the end of the queue pair does.
+ */
 static void end_queue_pair(struct pr_verbs_lane *lane)
 {
+    if (!lane->id || !lane->id->qp)
+        return;
     pr_verbs_async_remove(lane);
-    disconnect(lane);
     rdma_destroy_qp(lane->id);
 }
 
-/* In the state RESET a queue pair drops what comes in; the change waits for what is being done. */
+/* The peer is not told: that is for close. */
 void pr_verbs_lane_shut(struct pr_lane *base)
 {
-    struct pr_verbs_lane *lane = pr_verbs_lane_of(base);
-    struct ibv_qp_attr attr = {.qp_state = IBV_QPS_RESET};
-    if (ibv_modify_qp(lane->id->qp, &attr, IBV_QP_STATE))
-        end_queue_pair(lane);
+    end_queue_pair(pr_verbs_lane_of(base));
 }
 
 static void close_queues(struct pr_verbs_lane *lane)
 {
-    if (lane->id && lane->id->qp)
-        end_queue_pair(lane);
+    disconnect(lane);
+    end_queue_pair(lane);
     if (lane->cq) {
         ibv_ack_cq_events(lane->cq, lane->unacked);
         ibv_destroy_cq(lane->cq);

@@ -513,7 +513,7 @@ static void flush_receives(void)
 
 int rdma_disconnect(struct rdma_cm_id *id)
 {
-    assert_non_null(id->qp);
+    (void)id; /* its queue pair may be gone already */
     mock.disconnects++;
     if (fails())
         return -1;
@@ -523,7 +523,7 @@ int rdma_disconnect(struct rdma_cm_id *id)
 
 int ibv_modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask)
 {
-    (void)qp;
+    assert_non_null(qp);
     assert_int_equal(mask, IBV_QP_STATE);
     assert_int_equal(attr->qp_state, IBV_QPS_ERR);
     flush_receives();

@@ -567,10 +567,30 @@ static void a_poller_that_never_sleeps_notices_too(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scene_open, scene_close)
 
+/* Its queue pair is gone at once; the peer hears of it when the lane is closed, if at all. */
+static void a_lane_that_was_shut_is_closed_later(void **state)
+{
+    (void)state;
+    for (int fails = 0; fails < 2; fails++) {
+        if (fails)
+            assert_int_equal(connect_to(scene.fabric, &scene.lane), 0);
+        const int live = mock.live;
+        pr_lane_shut(scene.lane);
+        assert_int_equal(mock.live, live - 1);
+        assert_int_equal(mock.disconnects, fails);
+        mock.fail_at = fails ? mock.calls + 1 : 0;
+        mock.fail_errno = EINVAL;
+        pr_lane_close(scene.lane);
+        assert_int_equal(mock.disconnects, fails + 1);
+        scene.lane = NULL;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_chain_is_one_call),
+        TEST(a_lane_that_was_shut_is_closed_later),
         TEST(each_kind_of_post),
         TEST(bad_posts_are_refused),
         TEST(places_come_back_with_a_polled_completion),
