@@ -13,6 +13,7 @@
 #include "migration/migration.h"
 #include "outgoing.h"
 #include "qapi/error.h"
+#include "trace/trace-migration.h"
 
 /* Beyond it the guest goes on here, or is not known to run there. */
 #define ANSWER_TIMEOUT_MS 10000
@@ -53,15 +54,16 @@ static uint64_t copy_ns(const RdmaOutgoing *out, const struct pagerail_handover 
     return ns > handover->load_ns ? ns - handover->load_ns : 0;
 }
 
-/* The guest stands until it runs there, and not until that is known here. */
+/* The guest stands until it runs there, and not until that is known here. QEMU keeps what is set
+ * already, and leaves out its trace then. */
 static void set_downtime(MigrationState *s, RdmaOutgoing *out, uint64_t resume_ns)
 {
     struct pagerail_stats stats;
-    uint64_t runs_ns;
 
     pagerail_source_stats(out->session, &stats);
-    runs_ns = MIN(out->released_ns + stats.rtt_ns / 2 + resume_ns, (uint64_t)get_clock());
-    s->downtime = MAX(runs_ns / SCALE_MS - s->downtime_start, 1); /* 0: QEMU would take its own */
+    s->downtime = rdma_switchover_downtime(s->downtime_start, out->released_ns, get_clock(),
+                                           stats.rtt_ns, resume_ns);
+    trace_vmstate_downtime_checkpoint("src-downtime-end");
 }
 
 int rdma_hand_over(MigrationState *s)

@@ -46,8 +46,7 @@ void rdma_dirty_log_was_read(void);
 int rdma_save_run(QEMUFile *f, RAMBlock *block, ram_addr_t offset, uint64_t len);
 
 /* What still has to go beside the dirty pages: what is handed over and not yet at the destination;
- * and while rounds shrink, as much again as there is in all, so that the guest is stopped when half
- * of downtime-limit is enough for it. Migration thread. */
+ * and while rounds shrink a multiple of all (switchover.h). Migration thread. */
 uint64_t rdma_pending_bytes(void);
 
 /* Bytes a millisecond with which QEMU may reckon, when so many have arrived in the last ms.

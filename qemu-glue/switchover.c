@@ -38,3 +38,13 @@ double rdma_switchover_bandwidth(RdmaSwitchover *s, double bytes, double ms)
     s->bandwidth += (bytes / ms - s->bandwidth) * MIN(ms / s->known_ms, 1.0);
     return s->bandwidth;
 }
+
+int64_t rdma_switchover_downtime(int64_t stopped_ms, int64_t released_ns, int64_t told_ns,
+                                 uint64_t rtt_ns, uint64_t resume_ns)
+{
+    uint64_t passed_ns = told_ns > released_ns ? told_ns - released_ns : 0;
+    uint64_t there_ns = MIN(MIN(resume_ns, passed_ns) + MIN(rtt_ns / 2, passed_ns), passed_ns);
+    int64_t runs_ms = (released_ns + (int64_t)there_ns) / 1000000;
+
+    return runs_ms > stopped_ms ? runs_ms - stopped_ms : 1;
+}

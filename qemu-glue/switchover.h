@@ -41,4 +41,12 @@ uint64_t rdma_switchover_pending(const RdmaSwitchover *s, uint64_t pending_bytes
  */
 double rdma_switchover_bandwidth(RdmaSwitchover *s, double bytes, double ms);
 
+/*
+ * How long the guest stood, in milliseconds, at least 1: from its stop until the release was sent,
+ * half a round trip, and what the destination says it took from there. That is a peer's word: what
+ * is counted after the release is never more than passed here until the peer's word came.
+ */
+int64_t rdma_switchover_downtime(int64_t stopped_ms, int64_t released_ns, int64_t told_ns,
+                                 uint64_t rtt_ns, uint64_t resume_ns);
+
 #endif

@@ -92,6 +92,32 @@ static void the_first_second_is_a_plain_average(void **state)
     assert_near(rdma_switchover_bandwidth(&s, 8e5, 200), 3e3);
 }
 
+static void the_downtime_ends_where_the_guest_runs(void **state)
+{
+    (void)state;
+    enum { MS = 1000000 };
+    static const struct {
+        int64_t released, told;
+        uint64_t rtt, resume;
+        int64_t downtime; /* of a guest that stood from 1000 ms on */
+    } rows[] = {
+        {1080LL * MS, 1130LL * MS, 4 * MS, 20 * MS, 102},
+        {1080LL * MS, 1130LL * MS, 0, 0, 80},
+        {1080LL * MS, 1090LL * MS, 4 * MS, 20 * MS, 90}, /* it cannot have been so long */
+        {1080LL * MS, 1090LL * MS, 400 * MS, 0, 90},
+        {1080LL * MS, 1130LL * MS, 4 * MS, UINT64_MAX, 130},
+        {1080LL * MS, 1130LL * MS, 4 * MS, UINT64_MAX - 1080LL * MS, 130},
+        {1080LL * MS, 1130LL * MS, UINT64_MAX, UINT64_MAX, 130},
+        {1080LL * MS, 1079LL * MS, 4 * MS, 20 * MS, 80}, /* a clock that goes back */
+        {1000LL * MS, 1000LL * MS, 0, 0, 1},
+        {900LL * MS, 901LL * MS, 0, 0, 1},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        assert_int_equal(rdma_switchover_downtime(1000, rows[i].released, rows[i].told, rows[i].rtt,
+                                                  rows[i].resume),
+                         rows[i].downtime);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,6 +126,7 @@ int main(void)
         cmocka_unit_test(reading_the_log_is_no_bandwidth),
         cmocka_unit_test(a_steady_flow_is_its_bandwidth_from_the_start),
         cmocka_unit_test(the_first_second_is_a_plain_average),
+        cmocka_unit_test(the_downtime_ends_where_the_guest_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
