@@ -130,6 +130,8 @@ static int dereg_one(void *opaque, uint64_t i)
 static int look_at_one(void *opaque, uint64_t i)
 {
     struct pr_window *w = (struct pr_window *)opaque + i;
+    if (pr_session_failed(w->windows->session))
+        return 0;
     w->empty = !pr_fabric_reg_pays(w->windows->session->fabric, addr_of(w), len_of(w));
     return 0;
 }

@@ -10,7 +10,8 @@
  * windows that no transfer uses make room, the one idle for longest first; the destination is told,
  * so it frees its side. So the source alone decides, and keeps to the smaller budget of the two.
  *
- * THREADS. Any. One lock, taken once for a chunk of some MiB, never per page.
+ * THREADS. Any. One lock, taken once for a chunk of some MiB, never per page. Which windows are
+ * empty is found without it, before anything is asked for.
  */
 #ifndef PR_TRANSPORT_WINDOWS_H
 #define PR_TRANSPORT_WINDOWS_H
