@@ -25,17 +25,28 @@ struct delivery {
     struct pr_inlet *inlet;
 };
 
-/* Reads before it writes: a page that was never touched stays unallocated. A range may be as long
- * as a region, and the end of the session does not wait for it. */
-static int clear(struct pr_appliers *all, uint8_t *at, uint64_t len)
+/* Cleared between two looks whether the session ends: a range may be as long as a region. */
+#define CLEAR_BYTES (PR_ABSENT_PAGES * (uint64_t)PR_ZERO_PAGE_BYTES)
+
+/* Reads before it writes: a page that was never touched stays unallocated. */
+static void clear_pages(struct pr_appliers *all, uint8_t *at, uint64_t len)
 {
     for (uint64_t done = 0; done < len; done += PR_ZERO_PAGE_BYTES) {
-        if (atomic_load_explicit(&all->stopping, memory_order_relaxed))
-            return pr_error(ECANCELED, "the session ends");
         if (pr_zero_is(at + done, PR_ZERO_PAGE_BYTES))
             continue;
         memset(at + done, 0, PR_ZERO_PAGE_BYTES);
         atomic_fetch_add_explicit(&all->zeroed_bytes, PR_ZERO_PAGE_BYTES, memory_order_relaxed);
+    }
+}
+
+static int clear(struct pr_appliers *all, const struct pr_region *region, uint64_t at, uint64_t len)
+{
+    for (uint64_t step; len; at += step, len -= step) {
+        step = len < CLEAR_BYTES ? len : CLEAR_BYTES;
+        if (atomic_load_explicit(&all->stopping, memory_order_relaxed))
+            return pr_error(ECANCELED, "the session ends");
+        if (step < CLEAR_BYTES || !pr_absent_all(region->absent, region->addr + at))
+            clear_pages(all, region->addr + at, step);
     }
     return 0;
 }
@@ -49,7 +60,7 @@ static int apply_range(struct pr_appliers *all, const struct pr_wire_range *rang
     if (!pr_region_holds(region, range->offset, range->len))
         return pr_error(EPROTO, "the source named a zero range outside of region '%s'",
                         region->name);
-    return clear(all, region->addr + range->offset, range->len);
+    return clear(all, region, range->offset, range->len);
 }
 
 /* True when the source may know by now that the inlet's last epoch is complete, so that it can say

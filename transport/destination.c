@@ -123,6 +123,7 @@ static int start(struct pagerail_destination *d, struct pr_lane **lanes,
 {
     d->session.on_message = on_message;
     d->session.hearer = d;
+    pr_regions_find_absent(&d->session.regions);
     int err = pr_grants_open(&d->grants, &d->session, d->local_of);
     if (!err)
         err = pr_appliers_open(&d->appliers, &d->session, d->local_of, lanes, d->session.lanes,

@@ -52,7 +52,7 @@ static int append(struct pr_regions *to, const struct pagerail_region *r)
     if (!name)
         return pr_error(ENOMEM, "no memory for the region list");
     to->list[to->count++] =
-        (struct pr_region){name, r->addr, r->len_bytes, r->page_bytes, r->flags};
+        (struct pr_region){name, r->addr, r->len_bytes, r->page_bytes, r->flags, NULL};
     to->total_bytes += r->len_bytes;
     return 0;
 }
@@ -82,7 +82,18 @@ void pr_regions_free(struct pr_regions *regions)
     for (uint32_t i = 0; i < regions->count; i++)
         free(regions->list[i].name);
     free(regions->list);
+    pr_absent_close(regions->absent);
     *regions = (struct pr_regions){0};
+}
+
+void pr_regions_find_absent(struct pr_regions *regions)
+{
+    regions->absent = pr_absent_open();
+    for (uint32_t i = 0; i < regions->count; i++) {
+        struct pr_region *region = &regions->list[i];
+        if (pr_absent_is_zero(region->addr, region->len))
+            region->absent = regions->absent;
+    }
 }
 
 int64_t pr_regions_find(const struct pr_regions *regions, const char *name)

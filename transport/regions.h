@@ -3,6 +3,8 @@
 #ifndef PR_TRANSPORT_REGIONS_H
 #define PR_TRANSPORT_REGIONS_H
 
+#include "pagecopy/absent.h"
+
 #include <pagerail/transport.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,15 +12,17 @@
 struct pr_region {
     char *name;
     uint8_t *addr;
-    uint64_t len;        /* bytes */
-    uint64_t page_bytes; /* unit of the dirty log */
-    uint32_t flags;      /* PAGERAIL_REGION_* */
+    uint64_t len;                   /* bytes */
+    uint64_t page_bytes;            /* unit of the dirty log */
+    uint32_t flags;                 /* PAGERAIL_REGION_* */
+    const struct pr_absent *absent; /* to ask which pages are not there, thus zero; or NULL */
 };
 
 struct pr_regions {
     struct pr_region *list;
     uint32_t count;
     uint64_t total_bytes;
+    struct pr_absent *absent;
 };
 
 /*
@@ -28,6 +32,10 @@ struct pr_regions {
  */
 int pr_regions_copy(const struct pagerail_region *regions, uint32_t count, struct pr_regions *out);
 void pr_regions_free(struct pr_regions *regions);
+
+/* Finds the regions whose memory may be asked for pages that are not there (pagecopy/absent.h). For
+ * regions that stay where they are, and once. */
+void pr_regions_find_absent(struct pr_regions *regions);
 
 /* The largest page size of all. */
 uint64_t pr_regions_page_bytes(const struct pr_regions *regions);

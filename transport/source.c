@@ -148,6 +148,7 @@ static int start(struct pagerail_source *source, struct pr_lane **lanes, const b
     struct pr_session *session = &source->session;
     session->on_message = on_message;
     session->hearer = source;
+    pr_regions_find_absent(&session->regions);
     int err = open_written(source, fresh);
     if (!err)
         err = pr_windows_open(&source->windows, session, welcome->pin_bytes, wake_all, source);

@@ -7,9 +7,11 @@
 #ifndef PR_TRANSPORT_WALK_H
 #define PR_TRANSPORT_WALK_H
 
+#include "pagecopy/absent.h"
 #include "pagecopy/plan.h"
 #include "pagecopy/runs.h"
 #include "pagecopy/zero.h"
+#include "transport/regions.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,22 +40,22 @@ struct pr_chunk {
 
 struct pr_walk {
     struct pr_chunk chunk;
-    const uint8_t *memory; /* the region's */
-    uint64_t page_bytes;   /* of the region */
+    const struct pr_region *region;
     struct pr_plan_limits limits;
     struct pr_bitmap bitmap;
     struct pr_runs runs;
     uint64_t run_at, run_end; /* what is left of the current run, bytes in the region */
     struct pr_plan plan;      /* of the current slice */
     bool planned;
+    bool behind_data; /* the last page that was scanned is not zero */
     uint64_t zero_bits[PR_SLICE_PAGES / 64];
     struct pr_transfer next;
     bool has_next;
 };
 
 /* Begins. The walk may not move in memory afterwards. */
-void pr_walk_start(struct pr_walk *walk, const struct pr_chunk *chunk, const uint8_t *memory,
-                   uint64_t page_bytes, const struct pr_plan_limits *limits);
+void pr_walk_start(struct pr_walk *walk, const struct pr_chunk *chunk,
+                   const struct pr_region *region, const struct pr_plan_limits *limits);
 
 /* The transfer to do next, NULL at the end. It stays until pr_walk_took. */
 const struct pr_transfer *pr_walk_peek(struct pr_walk *walk);

@@ -155,8 +155,7 @@ static int start_walk(struct pr_worker *worker, const struct pr_chunk *chunk)
     int err = pr_windows_look(worker->work->windows, chunk->region, chunk->offset, &worker->window);
     if (err)
         return err;
-    const struct pr_region *region = region_of(worker, chunk->region);
-    pr_walk_start(&worker->walk, chunk, region->addr, region->page_bytes, &worker->work->limits);
+    pr_walk_start(&worker->walk, chunk, region_of(worker, chunk->region), &worker->work->limits);
     worker->walking = true;
     return 0;
 }

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define LANES 5
 #define PAGE UINT64_C(4096)
@@ -126,6 +127,35 @@ static void zero_ranges_are_cleared_where_they_belong(void **state)
     close_appliers(&t);
 }
 
+/* Not even a page table is made for it: neither where a range is cleared in one piece nor beside
+ * pages that are there. */
+static void memory_that_is_not_there_stays_so(void **state)
+{
+    (void)state;
+    struct under_test t;
+    open_appliers(&t);
+    const uint64_t len = 4 * PR_ABSENT_PAGES * PAGE;
+    struct pr_region *region = &t.ms.session.regions.list[local_of[0]];
+    const struct pr_region was = *region;
+    region->addr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true((void *)region->addr != MAP_FAILED);
+    assert_int_equal(madvise(region->addr, len, MADV_NOHUGEPAGE), 0);
+    region->len = len;
+    region->addr[2 * len / 4] = region->addr[3 * len / 4 - 1] = 1;
+    pr_regions_find_absent(&t.ms.session.regions);
+    zero(&t, 0, 1, 0, 0, len);
+    for (int lane = 0; lane < LANES; lane++)
+        end_epoch(&t, lane, 1);
+    wait_complete(&t, 1);
+    assert_int_equal(t.appliers.zeroed_bytes, 2 * PAGE);
+    for (uint64_t at = 0; at < len; at += len / 4)
+        assert_int_equal(pr_absent_all(region->absent, region->addr + at), at != 2 * len / 4);
+    assert_true(all_are(region->addr, len, 0));
+    munmap(region->addr, len);
+    *region = was;
+    close_appliers(&t);
+}
+
 static void wait_failed(struct under_test *t, int wanted, const char *words)
 {
     int err;
@@ -214,6 +244,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_epoch_needs_every_lane),
         cmocka_unit_test(zero_ranges_are_cleared_where_they_belong),
+        cmocka_unit_test(memory_that_is_not_there_stays_so),
         cmocka_unit_test(what_is_out_of_turn_or_place_fails_the_session),
         cmocka_unit_test(no_lane_runs_ahead),
         cmocka_unit_test(a_lost_lane_is_no_failure_yet),

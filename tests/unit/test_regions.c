@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
@@ -168,14 +169,44 @@ static void divisions_have_a_limit(void **state)
     assert_int_equal(pr_regions_check_windows(&regions, 128 * KIB), 0);
 }
 
+static void absent_pages_are_asked_for_where_they_are_zero(void **state)
+{
+    (void)state;
+    static const int kinds[] = {MAP_PRIVATE, MAP_SHARED};
+    static const char *const names[] = {"private", "shared", "nowhere"};
+    struct pagerail_region listed[3];
+    struct pr_regions regions;
+    for (int i = 0; i < 3; i++) {
+        void *addr = (void *)0x1000;
+        if (i < 2)
+            addr = mmap(NULL, MIB, PROT_READ | PROT_WRITE, kinds[i] | MAP_ANONYMOUS, -1, 0);
+        assert_true(addr != MAP_FAILED);
+        listed[i] = (struct pagerail_region){names[i], addr, MIB, 4096, 0};
+    }
+    assert_int_equal(pr_regions_copy(listed, 3, &regions), 0);
+    for (int i = 0; i < 3; i++)
+        assert_null(regions.list[i].absent);
+    pr_regions_find_absent(&regions);
+    assert_true(pr_absent_all(regions.list[0].absent, listed[0].addr));
+    assert_null(regions.list[1].absent);
+    assert_null(regions.list[2].absent);
+    pr_regions_free(&regions);
+    munmap(listed[0].addr, MIB);
+    munmap(listed[1].addr, MIB);
+}
+
 int main(void)
 {
     memset(longest, 'x', PR_WIRE_MAX_NAME);
     memset(too_long, 'x', PR_WIRE_MAX_NAME + 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(legal_regions_are_copied), cmocka_unit_test(illegal_regions_are_refused),
-        cmocka_unit_test(the_list_has_its_limits),  cmocka_unit_test(ranges_inside_and_outside),
-        cmocka_unit_test(windows_of_a_region),      cmocka_unit_test(divisions_have_a_limit),
+        cmocka_unit_test(legal_regions_are_copied),
+        cmocka_unit_test(illegal_regions_are_refused),
+        cmocka_unit_test(the_list_has_its_limits),
+        cmocka_unit_test(ranges_inside_and_outside),
+        cmocka_unit_test(windows_of_a_region),
+        cmocka_unit_test(divisions_have_a_limit),
+        cmocka_unit_test(absent_pages_are_asked_for_where_they_are_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,6 +23,14 @@ static uint8_t *map(uint64_t len)
     return memory;
 }
 
+static void start_walk(struct pr_walk *walk, const struct pr_chunk *chunk, uint8_t *memory,
+                       uint64_t page_bytes)
+{
+    static struct pr_region region;
+    region = (struct pr_region){.addr = memory, .page_bytes = page_bytes};
+    pr_walk_start(walk, chunk, &region, &limits);
+}
+
 struct sum {
     uint64_t data, zero, transfers, end;
 };
@@ -52,7 +60,7 @@ static void a_run_of_data_is_cut_at_the_longest_write(void **state)
     memset(memory, 1, 8 * MIB);
     const struct pr_chunk chunk = {.kind = PR_CHUNK_RUN, .offset = PAGE, .len = 5 * MIB};
     struct pr_walk walk;
-    pr_walk_start(&walk, &chunk, memory, PAGE, &limits);
+    start_walk(&walk, &chunk, memory, PAGE);
     assert_int_equal(pr_walk_peek(&walk)->offset_bytes, PAGE);
     struct sum sum = walk_all(&walk);
     assert_int_equal(sum.data, 5 * MIB);
@@ -75,7 +83,7 @@ static void zero_pages_are_told_apart(void **state)
         {false, 9 * PAGE, PAGE}, {true, 10 * PAGE, 6 * PAGE},
     };
     struct pr_walk walk;
-    pr_walk_start(&walk, &chunk, memory, PAGE, &limits);
+    start_walk(&walk, &chunk, memory, PAGE);
     for (size_t i = 0; i < COUNT_OF(wanted); i++) {
         const struct pr_transfer *t = pr_walk_peek(&walk);
         assert_int_equal(t->zero, wanted[i].zero);
@@ -98,7 +106,7 @@ static void dirty_bits_are_taken_as_the_walk_comes_to_them(void **state)
     static const struct pr_transfer wanted[] = {
         {false, 0, PAGE}, {false, 63 * PAGE, PAGE}, {false, 128 * PAGE, 2 * PAGE}};
     struct pr_walk walk;
-    pr_walk_start(&walk, &chunk, memory, PAGE, &limits);
+    start_walk(&walk, &chunk, memory, PAGE);
     for (size_t i = 0; i < COUNT_OF(wanted); i++) {
         const struct pr_transfer *t = pr_walk_peek(&walk);
         assert_int_equal(t->offset_bytes, wanted[i].offset_bytes);
@@ -127,7 +135,7 @@ static void bits_outside_of_the_chunk_are_left_alone(void **state)
                                    .bits = bits,
                                    .first_bit = 10};
     struct pr_walk walk;
-    pr_walk_start(&walk, &chunk, memory, PAGE, &limits);
+    start_walk(&walk, &chunk, memory, PAGE);
     assert_int_equal(pr_walk_peek(&walk)->offset_bytes, 500 * PAGE);
     struct sum sum = walk_all(&walk);
     assert_int_equal(sum.data, 70 * PAGE);
@@ -152,7 +160,7 @@ static void large_pages_are_walked_in_slices(void **state)
         const struct pr_chunk chunk = {
             .kind = PR_CHUNK_DIRTY, .offset = 0, .len = len, .bits = &bits};
         struct pr_walk walk;
-        pr_walk_start(&walk, &chunk, memory, page, &limits);
+        start_walk(&walk, &chunk, memory, page);
         struct sum sum = {0};
         if (page == GIB) { /* walking all of it takes too long here: the beginning shows */
             const struct pr_transfer *t = pr_walk_peek(&walk);
@@ -183,7 +191,7 @@ static void nothing_dirty_is_nothing_to_do(void **state)
     const struct pr_chunk chunk = {
         .kind = PR_CHUNK_DIRTY, .offset = 0, .len = 2048 * PAGE, .bits = bits};
     struct pr_walk walk;
-    pr_walk_start(&walk, &chunk, NULL, PAGE, &limits); /* reads no page */
+    start_walk(&walk, &chunk, NULL, PAGE); /* reads no page */
     assert_null(pr_walk_peek(&walk));
 }
 
@@ -209,7 +217,7 @@ static void any_pattern_comes_out_exactly(void **state)
             .kind = PR_CHUNK_DIRTY, .offset = 0, .len = PAGES * PAGE, .bits = bits};
         struct pr_walk walk;
         const struct pr_transfer *t;
-        for (pr_walk_start(&walk, &chunk, memory, PAGE, &limits); (t = pr_walk_peek(&walk));
+        for (start_walk(&walk, &chunk, memory, PAGE); (t = pr_walk_peek(&walk));
              pr_walk_took(&walk)) {
             for (uint64_t at = 0; at < t->len_bytes; at += PAGE) {
                 uint64_t p = (t->offset_bytes + at) / PAGE;
@@ -223,10 +231,33 @@ static void any_pattern_comes_out_exactly(void **state)
     munmap(memory, PAGES * PAGE);
 }
 
+/* All of it counts as zero, and what nobody ever touched still is not there afterwards. */
+static void memory_that_is_not_there_is_not_read(void **state)
+{
+    (void)state;
+    struct pr_absent *absent = pr_absent_open();
+    assert_non_null(absent);
+    const struct pr_region region = {
+        .addr = map(8 * MIB), .len = 8 * MIB, .page_bytes = PAGE, .absent = absent};
+    const struct pr_chunk chunk = {.kind = PR_CHUNK_RUN, .offset = 0, .len = 8 * MIB};
+    assert_int_equal(madvise(region.addr, 8 * MIB, MADV_NOHUGEPAGE), 0);
+    region.addr[3 * MIB + 5 * PAGE] = 1;
+    struct pr_walk walk;
+    pr_walk_start(&walk, &chunk, &region, &limits);
+    struct sum sum = walk_all(&walk);
+    assert_int_equal(sum.data, PAGE);
+    assert_int_equal(sum.zero, 8 * MIB - PAGE);
+    for (uint64_t at = 0; at < 8 * MIB; at += MIB)
+        assert_int_equal(pr_absent_all(absent, region.addr + at), at != 3 * MIB);
+    munmap(region.addr, 8 * MIB);
+    pr_absent_close(absent);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_of_data_is_cut_at_the_longest_write),
+        cmocka_unit_test(memory_that_is_not_there_is_not_read),
         cmocka_unit_test(zero_pages_are_told_apart),
         cmocka_unit_test(dirty_bits_are_taken_as_the_walk_comes_to_them),
         cmocka_unit_test(bits_outside_of_the_chunk_are_left_alone),
