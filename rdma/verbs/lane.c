@@ -189,7 +189,7 @@ static void end_queue_pair(struct pr_verbs_lane *lane)
     rdma_destroy_qp(lane->id);
 }
 
-/* The peer is not told: that is for close. */
+/* The peer is not told: that is for close. (Over iWARP it sees its connection end.) */
 void pr_verbs_lane_shut(struct pr_lane *base)
 {
     end_queue_pair(pr_verbs_lane_of(base));
