@@ -53,7 +53,7 @@ struct pagerail_region pr_bench_region(void *memory, size_t len_bytes, bool fres
         .addr = memory,
         .len_bytes = len_bytes,
         .page_bytes = PAGERAIL_PAGE_BYTES,
-        .flags = fresh ? PAGERAIL_REGION_FRESH : 0,
+        .flags = PAGERAIL_REGION_NO_LAZY_FILL | (fresh ? PAGERAIL_REGION_FRESH : 0),
     };
 }
 

@@ -298,10 +298,11 @@ int pr_guest_vmm_prepare(struct pr_guest_vmm *vmm)
 {
     struct pagerail_vmm described = {.ops = &ops, .opaque = vmm, .regions = vmm->regions};
     described.region_count = pr_guest_memory_regions(&vmm->memory, vmm->regions);
-    if (vmm->options->role == PR_GUEST_DESTINATION) {
-        for (uint32_t i = 0; i < described.region_count; i++)
-            vmm->regions[i].flags = PAGERAIL_REGION_FRESH;
-    } else {
+    const bool destination = vmm->options->role == PR_GUEST_DESTINATION;
+    for (uint32_t i = 0; i < described.region_count; i++)
+        vmm->regions[i].flags =
+            PAGERAIL_REGION_NO_LAZY_FILL | (destination ? PAGERAIL_REGION_FRESH : 0);
+    if (!destination) {
         int err = open_tracker(vmm);
         if (err)
             return err;

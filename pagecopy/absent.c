@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "pagecopy/absent.h"
 
+#include "base/log.h"
 #include "pagecopy/zero.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* An entry of /proc/PID/pagemap (proc_pid_pagemap(5)): the page is in memory, or in swap. What is
@@ -17,36 +20,40 @@ struct pr_absent {
     int pagemap;
 };
 
+void pr_absent_close(struct pr_absent *absent)
+{
+    if (!absent)
+        return;
+    if (absent->pagemap >= 0)
+        close(absent->pagemap);
+    free(absent);
+}
+
 struct pr_absent *pr_absent_open(void)
 {
     struct pr_absent *absent = malloc(sizeof(*absent));
     if (!absent)
         return NULL;
     absent->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    if (absent->pagemap < 0) {
-        free(absent);
-        return NULL;
-    }
-    return absent;
+    if (absent->pagemap >= 0 && sysconf(_SC_PAGESIZE) == PR_ZERO_PAGE_BYTES)
+        return absent;
+    pr_log_debug("memory that was never touched will be read: %s",
+                 absent->pagemap < 0 ? strerror(errno) : "pages are not 4 KiB");
+    pr_absent_close(absent);
+    return NULL;
 }
 
-void pr_absent_close(struct pr_absent *absent)
-{
-    if (!absent)
-        return;
-    close(absent->pagemap);
-    free(absent);
-}
-
-/* One line of /proc/PID/maps. False when it is none. */
+/* One line of /proc/PID/maps (proc_pid_maps(5)). False when it is none. A file has a device, even
+ * where its file system gives it no inode number. */
 static bool parse_mapping(const char *line, uint64_t *start, uint64_t *end, bool *is_zero)
 {
     char kind;
+    unsigned major, minor;
     uint64_t inode;
-    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*3s%c %*x %*s %" SCNu64, start, end, &kind,
-               &inode) != 4)
+    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*3s%c %*x %x:%x %" SCNu64, start, end, &kind, &major,
+               &minor, &inode) != 6)
         return false;
-    *is_zero = kind == 'p' && !inode;
+    *is_zero = kind == 'p' && !major && !minor && !inode;
     return true;
 }
 

@@ -6,8 +6,9 @@
  * Most of a large guest is like that.
  *
  * Everywhere else an absent page says nothing: the bytes may be in a file, or in shared memory that
- * another process fills. So it has to be asked first what kind of memory it is. What was swapped
- * out counts as there.
+ * another process fills. So it has to be asked first what kind of memory it is. That userfaultfd
+ * fills a range on demand (missing mode) cannot be seen at a bearable price: whoever owns the
+ * memory has to say that it is not so. What was swapped out counts as there.
  *
  * As with the zero scan the answer may be old when it comes, and is right for pages whose dirty
  * bits were cleared before the call (read after clear).
@@ -25,7 +26,8 @@
 
 struct pr_absent;
 
-/* NULL where the kernel does not tell (no /proc, no memory): then nothing counts as absent. */
+/* NULL where the kernel does not tell (no /proc, a process without rights to its own, pages that
+ * are not 4 KiB, no memory): then nothing counts as absent. */
 struct pr_absent *pr_absent_open(void);
 void pr_absent_close(struct pr_absent *absent);
 

@@ -24,6 +24,7 @@ void guest_memory_list(GuestMemory *memory)
             .addr = block->host,
             .len_bytes = block->max_length,
             .page_bytes = TARGET_PAGE_SIZE,
+            .flags = PAGERAIL_REGION_NO_LAZY_FILL, /* refuse.c sees to it */
         };
         g_array_append_val(memory->regions, region);
         g_array_append_val(memory->blocks, block);

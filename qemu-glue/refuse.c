@@ -4,6 +4,7 @@
 #include "compat.h"
 #include "hooks.h"
 #include "migration/migration.h"
+#include "migration/misc.h"
 #include "migration/options.h"
 #include "qapi/error.h"
 
@@ -33,6 +34,11 @@ bool rdma_can_migrate(Error **errp)
                        MigrationCapability_str(refused[i].capability), refused[i].why);
             return false;
         }
+    }
+    if (migration_in_incoming_postcopy()) {
+        error_setg(errp, "rdma: this guest's own memory is still on its way here (post-copy): wait "
+                         "until it has all come");
+        return false;
     }
     if (migrate_tls()) {
         error_setg(errp, "rdma: tls-creds is set, but RDMA traffic cannot be encrypted: unset it, "

@@ -39,7 +39,7 @@ static int check(const struct pagerail_region *r, uint32_t index)
         return pr_error(EINVAL, "region '%s' does not start at a page boundary", r->name);
     if (r->len_bytes > UINTPTR_MAX - (uintptr_t)r->addr)
         return pr_error(EINVAL, "region '%s' ends beyond the address space", r->name);
-    if (r->flags & ~PAGERAIL_REGION_FRESH)
+    if (r->flags & ~(PAGERAIL_REGION_FRESH | PAGERAIL_REGION_NO_LAZY_FILL))
         return pr_error(EINVAL, "region '%s' has unknown flags 0x%x", r->name, r->flags);
     return 0;
 }
@@ -91,7 +91,8 @@ void pr_regions_find_absent(struct pr_regions *regions)
     regions->absent = pr_absent_open();
     for (uint32_t i = 0; i < regions->count; i++) {
         struct pr_region *region = &regions->list[i];
-        if (pr_absent_is_zero(region->addr, region->len))
+        if (region->flags & PAGERAIL_REGION_NO_LAZY_FILL &&
+            pr_absent_is_zero(region->addr, region->len))
             region->absent = regions->absent;
     }
 }

@@ -68,12 +68,18 @@ typedef struct pagerail_destination pagerail_destination;
  * Pages that are zero at the source then need not be cleared. A wrong claim loses guest data. */
 #define PAGERAIL_REGION_FRESH 1u
 
+/* Nobody fills pages of the region on demand (userfaultfd in missing mode: lazy restore, incoming
+ * post-copy). Where the region is private anonymous memory, pages that the kernel has made none of
+ * yet are then known to be zero and not read, which would make them. While the session lasts no
+ * mapping of another kind may take the place of a part. A wrong claim loses guest data. */
+#define PAGERAIL_REGION_NO_LAZY_FILL 2u
+
 struct pagerail_region {
     const char *name;    /* unique, 1 to 255 bytes, printable */
     void *addr;          /* page-aligned */
     uint64_t len_bytes;  /* a multiple of page_bytes, not 0 */
     uint64_t page_bytes; /* unit of the dirty log: 4 KiB, 2 MiB or 1 GiB */
-    uint32_t flags;
+    uint32_t flags;      /* PAGERAIL_REGION_* */
 };
 
 /*

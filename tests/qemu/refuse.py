@@ -98,7 +98,37 @@ def virtio_mem(box, binary, kernel, initrd):
     return "refused on both sides"
 
 
-CASES = {"capabilities": capabilities, "tls": tls, "virtio-mem": virtio_mem}
+def incoming_postcopy(box, binary, kernel, initrd):
+    """A guest whose own memory is still to come: what is not there yet must not be taken for zero."""
+    pair = Pair(box, binary, Boot(kernel, initrd, mib=100), mib=256)
+    there, uri = None, f"tcp:127.0.0.1:{free_port()}"
+    try:
+        there = Vm(box, binary, "postcopy", pair.boot, mib=256, incoming="defer")
+        for vm in (pair.vm, there):
+            switch(vm, ["postcopy-ram"], True)
+        there.qmp("migrate-incoming", uri=uri)
+        pair.vm.qmp("migrate-set-parameters", **{"max-bandwidth": 1 << 20,
+                                                 "max-postcopy-bandwidth": 1 << 20})
+        pair.vm.qmp("migrate", uri=uri)
+        pair.vm.wait_migration("active")
+        pair.vm.qmp("migrate-start-postcopy")
+        there.wait_migration("postcopy-active")
+        switch(there, ["postcopy-ram"], False)
+        refused(there, "migrate in post-copy", "migrate", "post-copy", uri="rdma:127.0.0.1:9")
+        pair.vm.qmp("migrate-set-parameters", **{"max-postcopy-bandwidth": 0})
+        there.wait_migration("completed")
+        pair.vm.kill()
+        pair.vm, there = there, None
+        pair.move()
+    finally:
+        if there:
+            there.kill()
+        pair.end()
+    return "refused; once all of it had come the guest was moved"
+
+
+CASES = {"capabilities": capabilities, "tls": tls, "virtio-mem": virtio_mem,
+         "incoming-postcopy": incoming_postcopy}
 
 if __name__ == "__main__":
     sys.exit(main(CASES, __doc__))

@@ -4,8 +4,12 @@
 
 #include "tests/unit/check.h"
 
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PAGE 4096
@@ -112,6 +116,31 @@ static void elsewhere_absent_says_nothing(void **state)
     close(fd);
 }
 
+/* Nor does it where somebody fills pages on demand, and that cannot be seen: who owns the memory
+ * has to say so (PAGERAIL_REGION_NO_LAZY_FILL). */
+static void memory_that_is_filled_on_demand_cannot_be_told(void **state)
+{
+    (void)state;
+    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+    struct uffdio_api api = {.api = UFFD_API};
+    if (fd < 0 || ioctl(fd, UFFDIO_API, &api))
+        skip();
+    uint8_t *memory = map(BLOCK, ANONYMOUS, -1), *bytes = map(BLOCK, ANONYMOUS, -1);
+    memset(bytes, 7, BLOCK);
+    struct uffdio_register lazy = {.range = {(uintptr_t)memory, BLOCK},
+                                   .mode = UFFDIO_REGISTER_MODE_MISSING};
+    assert_int_equal(ioctl(fd, UFFDIO_REGISTER, &lazy), 0);
+    assert_true(pr_absent_is_zero(memory, BLOCK));
+    assert_true(pr_absent_all(absent, memory)); /* but: */
+    struct uffdio_copy filled = {.dst = (uintptr_t)memory, .src = (uintptr_t)bytes, .len = BLOCK};
+    assert_int_equal(ioctl(fd, UFFDIO_COPY, &filled), 0);
+    assert_memory_equal(memory, bytes, BLOCK);
+    assert_false(pr_absent_all(absent, memory));
+    munmap(memory, BLOCK);
+    munmap(bytes, BLOCK);
+    close(fd);
+}
+
 /* A file in the middle of anonymous memory spoils all of it. */
 static void one_mapping_of_another_kind_is_enough(void **state)
 {
@@ -136,6 +165,7 @@ int main(void)
         cmocka_unit_test(nothing_is_known_without_the_kernel),
         cmocka_unit_test(private_anonymous_memory_is_zero_where_it_is_absent),
         cmocka_unit_test(elsewhere_absent_says_nothing),
+        cmocka_unit_test(memory_that_is_filled_on_demand_cannot_be_told),
         cmocka_unit_test(one_mapping_of_another_kind_is_enough),
     };
     return cmocka_run_group_tests(tests, open_absent, close_absent);

@@ -141,6 +141,7 @@ static void memory_that_is_not_there_stays_so(void **state)
     assert_true((void *)region->addr != MAP_FAILED);
     assert_int_equal(madvise(region->addr, len, MADV_NOHUGEPAGE), 0);
     region->len = len;
+    region->flags = PAGERAIL_REGION_NO_LAZY_FILL;
     region->addr[2 * len / 4] = region->addr[3 * len / 4 - 1] = 1;
     pr_regions_find_absent(&t.ms.session.regions);
     zero(&t, 0, 1, 0, 0, len);

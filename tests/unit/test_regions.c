@@ -69,7 +69,7 @@ static void illegal_regions_are_refused(void **state)
         {{"a", NULL, 4096, 4096, 0}, "page boundary"},
         {{"a", (void *)0x1001, 4096, 4096, 0}, "page boundary"},
         {{"a", (void *)(UINTPTR_MAX - 4095), 8192, 4096, 0}, "beyond"},
-        {{"a", (void *)0x1000, 4096, 4096, 2}, "unknown flags 0x2"},
+        {{"a", (void *)0x1000, 4096, 4096, 4}, "unknown flags 0x4"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct pagerail_region both[] = {usual(), rows[i].region};
@@ -173,23 +173,28 @@ static void absent_pages_are_asked_for_where_they_are_zero(void **state)
 {
     (void)state;
     static const int kinds[] = {MAP_PRIVATE, MAP_SHARED};
-    static const char *const names[] = {"private", "shared", "nowhere"};
-    struct pagerail_region listed[3];
+    static const char *const names[] = {"private", "shared", "nowhere", "lazy"};
+    struct pagerail_region listed[4];
     struct pr_regions regions;
     for (int i = 0; i < 3; i++) {
         void *addr = (void *)0x1000;
         if (i < 2)
             addr = mmap(NULL, MIB, PROT_READ | PROT_WRITE, kinds[i] | MAP_ANONYMOUS, -1, 0);
         assert_true(addr != MAP_FAILED);
-        listed[i] = (struct pagerail_region){names[i], addr, MIB, 4096, 0};
+        listed[i] =
+            (struct pagerail_region){names[i], addr, MIB, 4096, PAGERAIL_REGION_NO_LAZY_FILL};
     }
-    assert_int_equal(pr_regions_copy(listed, 3, &regions), 0);
-    for (int i = 0; i < 3; i++)
+    listed[3] = listed[0]; /* the same memory, and nothing is claimed of it */
+    listed[3].name = names[3];
+    listed[3].flags = 0;
+    assert_int_equal(pr_regions_copy(listed, 4, &regions), 0);
+    for (int i = 0; i < 4; i++)
         assert_null(regions.list[i].absent);
     pr_regions_find_absent(&regions);
     assert_true(pr_absent_all(regions.list[0].absent, listed[0].addr));
     assert_null(regions.list[1].absent);
     assert_null(regions.list[2].absent);
+    assert_null(regions.list[3].absent);
     pr_regions_free(&regions);
     munmap(listed[0].addr, MIB);
     munmap(listed[1].addr, MIB);
