@@ -12,6 +12,7 @@
 
 /* For one step of looking for the way, of a connect that has all the time in the world. */
 #define RESOLVE_MS 10000
+#define TRY_MS 1000
 
 struct attempt {
     struct pr_verbs_lane *lane;
@@ -61,6 +62,24 @@ static int refused_call(const struct attempt *attempt, const char *step)
     return pr_error(err, "cannot connect to %s: %s: %s", attempt->address, step, strerror(err));
 }
 
+/*
+ * In short tries: the kernel looks at the neighbour table when it is asked, when the table changes,
+ * and when its time is up. On a busy host nothing came for ten seconds, as if it had missed the
+ * change; then all that is left is the end, which is our own deadline as well.
+ */
+static int resolve_address(const struct attempt *attempt, struct sockaddr *to)
+{
+    struct pr_verbs_event event;
+    int err, tries = patience_ms(attempt) / TRY_MS;
+    do {
+        int left_ms = patience_ms(attempt);
+        if (rdma_resolve_addr(attempt->lane->id, NULL, to, left_ms < TRY_MS ? left_ms : TRY_MS))
+            return refused_call(attempt, "resolving the address");
+        err = await(attempt, RDMA_CM_EVENT_ADDR_RESOLVED, &event);
+    } while (err == -ETIMEDOUT && tries-- > 0 && pr_deadline_left_ms(attempt->deadline_ns));
+    return err;
+}
+
 static int find_way(const struct attempt *attempt, struct sockaddr *to)
 {
     struct pr_verbs_lane *lane = attempt->lane;
@@ -74,9 +93,7 @@ static int find_way(const struct attempt *attempt, struct sockaddr *to)
                                      pr_verbs_fabric_of(lane->base.fabric)->settings.traffic_class);
     if (err)
         return err;
-    if (rdma_resolve_addr(lane->id, NULL, to, patience_ms(attempt)))
-        return refused_call(attempt, "resolving the address");
-    err = await(attempt, RDMA_CM_EVENT_ADDR_RESOLVED, &event);
+    err = resolve_address(attempt, to);
     if (err)
         return err;
     if (rdma_resolve_route(lane->id, patience_ms(attempt)))

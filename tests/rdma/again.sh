@@ -22,7 +22,9 @@ inside() {
     second=$!
     soon 'listening' grep -qs waiting "$logs/destination.out"
     status 0 side source "$again" rdma:host0:4444 rdma:host1:4444 50 first
+    [ "$failures" = 0 ] || kill $second # it would wait for the next guest
     status 0 wait $second
+    [ "$failures" = 0 ] || show_logs
     grep -H -e after -e rxe "$logs/source.out" "$logs/destination.out"
     part_ends
     finish

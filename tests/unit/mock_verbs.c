@@ -267,7 +267,9 @@ int rdma_resolve_addr(struct rdma_cm_id *id, struct sockaddr *from, struct socka
         return -1;
     id->verbs = &extended[mock.route_device].context;
     id->port_num = 1;
-    push_answer(id, &mock.address);
+    const struct mock_answer missed = {.type = RDMA_CM_EVENT_ADDR_ERROR, .status = -ETIMEDOUT};
+    push_answer(id, mock.address_misses > 0 ? &missed : &mock.address);
+    mock.address_misses--;
     return 0;
 }
 

@@ -43,7 +43,8 @@ struct mock_verbs {
     struct ibv_port_attr port_attr;
     struct ibv_odp_caps odp_caps;
     struct mock_answer address, route, connect, accept;
-    const char *sysfs; /* the folder of every device */
+    int address_misses; /* so often an address is not found in time */
+    const char *sysfs;  /* the folder of every device */
 
     /* Read by the test. */
     int calls; /* that can fail, so far */

@@ -282,6 +282,29 @@ static void silence_times_out_at_every_step(void **state)
     pr_fabric_close(fabric);
 }
 
+/* The kernel may miss the answer that it waits for, and is asked again while there is time. */
+static void an_address_is_asked_for_again(void **state)
+{
+    (void)state;
+    static const struct {
+        int misses, timeout_ms, err;
+    } rows[] = {{1, 3000, 0},         {3, 3000, 0}, {4, 3000, -ETIMEDOUT},
+                {1, 900, -ETIMEDOUT}, {10, -1, 0},  {11, -1, -ETIMEDOUT}};
+    struct pr_fabric *fabric = open_fabric();
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct pr_lane *lane = NULL;
+        mock.address_misses = rows[i].misses;
+        assert_int_equal(
+            pr_fabric_connect(fabric, ADDRESS, NULL, 0, rows[i].timeout_ms, NULL, &lane),
+            rows[i].err);
+        if (rows[i].err)
+            says("cannot be reached");
+        else
+            pr_lane_close(lane);
+    }
+    pr_fabric_close(fabric);
+}
+
 static void a_raised_event_cancels_every_step(void **state)
 {
     (void)state;
@@ -588,6 +611,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_refusal_brings_its_sentence, start, finish),
         cmocka_unit_test_setup_teardown(something_else_listens, start, finish),
         cmocka_unit_test_setup_teardown(silence_times_out_at_every_step, start, finish),
+        cmocka_unit_test_setup_teardown(an_address_is_asked_for_again, start, finish),
         cmocka_unit_test_setup_teardown(a_raised_event_cancels_every_step, start, finish),
         cmocka_unit_test_setup_teardown(listening_explains_itself, start, finish),
         cmocka_unit_test_setup_teardown(accepting_asks_and_greets, start, finish),
