@@ -231,14 +231,23 @@ int pr_appliers_open(struct pr_appliers *all, struct pr_session *session, const 
     return start_threads(all);
 }
 
+void pr_appliers_dismiss(struct pr_appliers *all)
+{
+    atomic_store(&all->stopping, true);
+    for (uint32_t i = 0; i < all->count; i++) {
+        if (all->threads[i].wake.fd >= 0)
+            pr_event_raise(&all->threads[i].wake);
+    }
+}
+
 void pr_appliers_stop(struct pr_appliers *all)
 {
-    if (atomic_exchange(&all->stopping, true))
+    if (all->stopped)
         return;
+    all->stopped = true;
+    pr_appliers_dismiss(all);
     for (uint32_t i = 0; i < all->count; i++) {
         struct pr_applier *applier = &all->threads[i];
-        if (applier->wake.fd >= 0)
-            pr_event_raise(&applier->wake);
         if (applier->thread)
             pr_thread_join(applier->thread);
         applier->thread = NULL;

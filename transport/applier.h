@@ -34,7 +34,8 @@ struct pr_appliers {
     uint64_t ack_ticket;           /* of the last acknowledgement */
     _Atomic uint64_t complete;     /* epochs that are whole in memory, and acknowledged */
     _Atomic uint64_t zeroed_bytes; /* cleared because they were not zero */
-    _Atomic bool stopping;
+    _Atomic bool stopping;         /* tells the threads to end */
+    bool stopped;
 };
 
 /* Takes lanes, whose entries in the list become NULL, and starts the threads. On failure call
@@ -42,6 +43,10 @@ struct pr_appliers {
 int pr_appliers_open(struct pr_appliers *appliers, struct pr_session *session,
                      const uint32_t *local_of, struct pr_lane **lanes, uint32_t lane_count,
                      const struct pr_wire_hello *peer);
+
+/* No more is to come by the data lanes: the threads are told to end, and not waited for. Whatever
+ * comes all the same is not looked at. */
+void pr_appliers_dismiss(struct pr_appliers *appliers);
 
 /* Ends the threads and shuts the lanes: afterwards nothing reaches guest memory by them, and the
  * source has not noticed. What the statistics read stays. Safe on a zeroed struct and twice. */

@@ -218,14 +218,27 @@ static bool epoch_complete(void *opaque)
     return atomic_load(&wait->d->appliers.complete) >= wait->epoch;
 }
 
+/* Behind the last page the appliers have nothing to do: they end while device state is loaded, and
+ * not while the source waits for an answer and the guest stands. */
+static int wait_for_memory(struct pagerail_destination *d, struct epoch_wait *wait)
+{
+    int err = pr_session_wait(&d->session, epoch_complete, wait, PR_NEVER);
+    if (!err)
+        pr_appliers_dismiss(&d->appliers);
+    return err;
+}
+
 PAGERAIL_API int pagerail_destination_fence(pagerail_destination *d)
 {
     struct epoch_wait wait = {.d = d};
     int err = check_connected(d);
-    if (!err)
-        err = read_mark(d, &wait.epoch);
+    if (!err && d->fenced)
+        err = pr_error(EINVAL, "the fence was passed already");
+    if (err)
+        return err;
+    err = read_mark(d, &wait.epoch);
     if (!err && !pr_fault("fence.skip"))
-        err = pr_session_wait(&d->session, epoch_complete, &wait, PR_NEVER);
+        err = wait_for_memory(d, &wait);
     d->fence_ns = pr_now_ns();
     d->fenced = !err;
     return err;
@@ -267,11 +280,12 @@ PAGERAIL_API int pagerail_destination_ready(pagerail_destination *d)
     if (err)
         return err;
     atomic_store(&d->ready, true);
-    err = pr_session_send_empty(&d->session, PR_WIRE_READY, NULL);
-    /* No lane, no write, while the answer is on its way: the guest may run before the lanes are
-     * closed and the registrations undone, which takes long. */
+    uint64_t ticket;
+    err = pr_session_post_empty(&d->session, PR_WIRE_READY, &ticket, PR_NEVER);
+    /* No lane, no write, while the answer is on its way, and not before that: the guest may run
+     * before the lanes are closed and the registrations undone, which takes long. */
     pr_appliers_stop(&d->appliers);
-    if (!err)
+    if (ticket)
         err = wait_for_release(d);
     if (pr_fault("handover.run_unreleased"))
         return 0;

@@ -149,6 +149,26 @@ int pr_session_send_empty(struct pr_session *session, enum pr_wire_type type, ui
                            ticket);
 }
 
+struct posting {
+    const struct pr_channel *channel;
+    uint64_t ticket;
+};
+
+static bool posted(void *opaque)
+{
+    const struct posting *posting = opaque;
+    return pr_channel_posted(posting->channel, posting->ticket);
+}
+
+int pr_session_post_empty(struct pr_session *session, enum pr_wire_type type, uint64_t *ticket,
+                          uint64_t deadline_ns)
+{
+    *ticket = 0;
+    int err = pr_session_send_empty(session, type, ticket);
+    struct posting posting = {&session->control, *ticket};
+    return err ? err : pr_session_wait(session, posted, &posting, deadline_ns);
+}
+
 struct writing {
     struct pr_session *session;
     const uint8_t *bytes;

@@ -149,6 +149,12 @@ ssize_t pr_session_read(struct pr_session *session, void *to, size_t size, uint6
 int pr_session_send(struct pr_session *session, const void *message, int len, uint64_t *ticket);
 int pr_session_send_empty(struct pr_session *session, enum pr_wire_type type, uint64_t *ticket);
 
+/* As that, and waits until the message is on its lane. *ticket stays 0 when it was not even queued;
+ * after another error it may have been posted all the same: ask pr_channel_posted when the control
+ * thread has ended. ERRORS: -EAGAIN at the deadline. */
+int pr_session_post_empty(struct pr_session *session, enum pr_wire_type type, uint64_t *ticket,
+                          uint64_t deadline_ns);
+
 /* Before pr_session_start: the handshake failed. Tells the peer why, unless it is the peer that
  * ended it, and records the failure; returns the first one. */
 int pr_session_refuse(struct pr_session *session, int err);

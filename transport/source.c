@@ -267,17 +267,6 @@ PAGERAIL_API int pagerail_source_wait_ready(pagerail_source *source, int timeout
                                  pr_deadline_after_ms(timeout_ms));
 }
 
-struct release {
-    struct pr_session *session;
-    uint64_t ticket;
-};
-
-static bool release_posted(void *opaque)
-{
-    struct release *release = opaque;
-    return pr_channel_posted(&release->session->control, release->ticket);
-}
-
 /*
  * From commit to posted, the release is the control thread's. If the session fails in between, that
  * thread either had posted the letter or drops it (pr_channel_last_word), and when it has ended it
@@ -285,11 +274,9 @@ static bool release_posted(void *opaque)
  */
 static int release(struct pr_session *session)
 {
-    struct release release = {.session = session};
-    int err = pr_session_send_empty(session, PR_WIRE_RELEASE, &release.ticket);
-    if (!err)
-        err = pr_session_wait(session, release_posted, &release,
-                              pr_deadline_after_ms(session->options.silence_timeout_ms));
+    uint64_t ticket;
+    int err = pr_session_post_empty(session, PR_WIRE_RELEASE, &ticket,
+                                    pr_deadline_after_ms(session->options.silence_timeout_ms));
     if (!err)
         return 0;
     if (err == -EAGAIN)
@@ -297,7 +284,7 @@ static int release(struct pr_session *session)
             session, pr_error(ETIMEDOUT, "the destination had no room for the release for %u ms",
                               session->options.silence_timeout_ms));
     pr_session_stop(session); /* nothing is posted any more */
-    if (release.ticket && release_posted(&release))
+    if (ticket && pr_channel_posted(&session->control, ticket))
         return 0;
     return err;
 }

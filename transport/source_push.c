@@ -7,10 +7,18 @@
 #include <errno.h>
 #include <string.h>
 
+static int check_open(struct pagerail_source *source)
+{
+    int err = pr_source_check(source);
+    if (!err && atomic_load(&source->fenced))
+        err = pr_error(EINVAL, "the fence has closed the last epoch");
+    return err;
+}
+
 static int check_range(struct pagerail_source *source, uint32_t region, uint64_t offset,
                        uint64_t len)
 {
-    int err = pr_source_check(source);
+    int err = check_open(source);
     if (err)
         return err;
     if (region >= source->session.regions.count ||
@@ -102,7 +110,7 @@ PAGERAIL_API int pagerail_source_push_dirty(pagerail_source *source, uint32_t re
 
 PAGERAIL_API int pagerail_source_epoch_end(pagerail_source *source, uint64_t *epoch)
 {
-    int err = pr_source_check(source);
+    int err = check_open(source);
     if (err)
         return err;
     /* Counted first: its acknowledgement may come before the last worker was told. */

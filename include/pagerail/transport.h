@@ -178,6 +178,7 @@ PAGERAIL_API void pagerail_source_set_deadline(pagerail_source *source, int time
  * destination only after every page of every epoch is in its memory. Does not wait for that.
  *
  * epoch: receives the closed epoch's number; may be NULL.
+ * ERRORS: -EINVAL there was a fence before. After one, push and epoch_end return that as well.
  */
 PAGERAIL_API int pagerail_source_fence(pagerail_source *source, uint64_t *epoch);
 
@@ -274,7 +275,7 @@ PAGERAIL_API int pagerail_destination_accept(pagerail_destination *destination,
 
 /*
  * pagerail_destination_fence: reads the source's mark from the stream and waits until every page is
- * in memory. The guest's memory is complete when it returns 0.
+ * in memory. The guest's memory is complete when it returns 0. Once.
  * ERRORS: -EPROTO the next bytes of the stream are no mark.
  */
 PAGERAIL_API int pagerail_destination_fence(pagerail_destination *destination);

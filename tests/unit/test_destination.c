@@ -426,6 +426,7 @@ static void a_released_guest_runs_and_its_figures_stay(void **state)
     mock_source_end_epoch(&s, 0, 1);
     mock_source_end_epoch(&s, 1, 1);
     ok(pagerail_destination_fence(s.destination));
+    expect(pagerail_destination_fence(s.destination), -EINVAL, "passed already");
     ok(pr_thread_spawn(&watcher, "watch", watch_main, &watch));
     ok(pr_thread_spawn(&releaser, "release", release_main, &s));
     ok(pagerail_destination_ready(s.destination));

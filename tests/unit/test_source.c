@@ -220,6 +220,23 @@ static void ready_comes_after_the_fence_and_its_epoch(void **state)
     }
 }
 
+static void nothing_is_pushed_after_the_fence(void **state)
+{
+    (void)state;
+    struct mock_destination d;
+    uint64_t bits[1] = {1};
+    mock_destination_open(&d);
+    ok(mock_destination_connect(&d, NULL));
+    ok(pagerail_source_fence(d.source, NULL));
+    expect(pagerail_source_push(d.source, 0, 0, 4096), -EINVAL, "the last epoch");
+    expect(pagerail_source_push_dirty(d.source, 0, 0, 4096, bits, 1), -EINVAL, "the last epoch");
+    assert_int_equal(bits[0], 1);
+    expect(pagerail_source_epoch_end(d.source, NULL), -EINVAL, "the last epoch");
+    expect(pagerail_source_fence(d.source, NULL), -EINVAL, "the last epoch");
+    ok(pagerail_source_epoch_wait(d.source, 1, 10000));
+    mock_destination_close(&d);
+}
+
 static void a_bye_before_the_hand_over_is_refused(void **state)
 {
     (void)state;
@@ -367,6 +384,7 @@ int main(void)
         cmocka_unit_test(a_failed_registration_ends_the_session),
         cmocka_unit_test(acknowledgements_are_only_of_what_was_ended),
         cmocka_unit_test(ready_comes_after_the_fence_and_its_epoch),
+        cmocka_unit_test(nothing_is_pushed_after_the_fence),
         cmocka_unit_test(a_bye_before_the_hand_over_is_refused),
         cmocka_unit_test(messages_out_of_turn_end_the_session),
         cmocka_unit_test(a_flood_of_pings_is_answered_with_measure),
