@@ -8,6 +8,7 @@
  *   a dirty page was found               rdma_sends_runs, rdma_run_bytes, rdma_save_run
  *   the dirty log was read               rdma_dirty_log_was_read
  *   how much is left, how fast it goes   rdma_pending_bytes, rdma_bandwidth
+ *   a device was saved                   rdma_device_saved
  *   the last byte was written            rdma_hand_over
  *   migration thread ends                rdma_send_cleanup
  *
@@ -46,12 +47,17 @@ void rdma_dirty_log_was_read(void);
 int rdma_save_run(QEMUFile *f, RAMBlock *block, ram_addr_t offset, uint64_t len);
 
 /* What still has to go beside the dirty pages: what is handed over and not yet at the destination;
- * and while rounds shrink a multiple of all (switchover.h). Migration thread. */
+ * and while rounds shrink a multiple of all (switchover.h). Ends the epoch when the dirty log was
+ * read, so that the next one need not wait for that. Migration thread. */
 uint64_t rdma_pending_bytes(void);
 
 /* Bytes a millisecond with which QEMU may reckon, when so many have arrived in the last ms.
  * Migration thread. */
 double rdma_bandwidth(double bytes, double ms);
+
+/* The state of one more device is in f: sends what there is when that is enough. Errors stay in f.
+ */
+void rdma_device_saved(QEMUFile *f);
 
 /*
  * Gives the guest away. 0: it is the destination's, for good, whatever comes; s has an error if it
@@ -108,6 +114,10 @@ static inline uint64_t rdma_pending_bytes(void)
 static inline double rdma_bandwidth(double bytes, double ms)
 {
     return bytes / ms;
+}
+
+static inline void rdma_device_saved(QEMUFile *f)
+{
 }
 
 static inline int rdma_hand_over(MigrationState *s)

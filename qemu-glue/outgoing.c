@@ -24,6 +24,11 @@
 /* Handed over and not yet sent, when no rate limits it. */
 #define PENDING_BYTES (32 * MiB)
 
+/* Device state goes out when there is so much of it, then twice as much, and so on until QEMU's own
+ * buffer is full (32 KiB): the destination loads the first devices while the next are saved, and a
+ * large guest's state is not cut into small messages for that. */
+#define STATE_FLUSH_BYTES (4 * KiB)
+
 int rdma_outgoing_failed(QEMUFile *f, int err)
 {
     Error *local_err = NULL;
@@ -132,7 +137,7 @@ static RdmaOutgoing *current_outgoing(void)
     return migrate_rdma() ? rdma_outgoing_of(migrate_get_current()->to_dst_file) : NULL;
 }
 
-static bool dirty_log_was_read; /* since the epoch began; under QEMU's bitmap_mutex */
+static bool dirty_log_was_read; /* since the epoch began */
 
 void rdma_dirty_log_was_read(void)
 {
@@ -141,15 +146,14 @@ void rdma_dirty_log_was_read(void)
     if (out) {
         rdma_switchover_look(&out->switchover, ram_bytes_remaining());
     }
-    dirty_log_was_read = true;
+    qatomic_set(&dirty_log_was_read, true);
 }
 
 /* A page may be dirty again only after QEMU has read its log again: that begins a new epoch. */
 static int follow_dirty_log(RdmaOutgoing *out)
 {
-    bool begin = dirty_log_was_read && out->epoch_open;
+    bool begin = qatomic_xchg(&dirty_log_was_read, false) && out->epoch_open;
 
-    dirty_log_was_read = false;
     if (!begin) {
         return 0;
     }
@@ -185,9 +189,14 @@ uint64_t rdma_pending_bytes(void)
 {
     RdmaOutgoing *out = current_outgoing();
     struct pagerail_stats stats;
+    int err;
 
     if (!out) {
         return 0;
+    }
+    err = follow_dirty_log(out);
+    if (err) {
+        rdma_outgoing_failed(migrate_get_current()->to_dst_file, err);
     }
     pagerail_source_stats(out->session, &stats);
     return rdma_switchover_pending(&out->switchover, stats.pending_bytes, ram_bytes_remaining());
@@ -230,6 +239,8 @@ static int fence(RdmaOutgoing *out, QEMUFile *f)
     static const uint8_t frame[RDMA_FRAME_HEADER_BYTES] = {0};
     int err = qemu_fflush(f);
 
+    out->flushed_bytes = qemu_file_transferred(f);
+    out->state_flush_bytes = STATE_FLUSH_BYTES;
     if (!err) {
         err = pagerail_source_write(out->session, frame, sizeof(frame));
     }
@@ -251,6 +262,22 @@ int rdma_registration_stop(QEMUFile *f, uint64_t flags)
     }
     rdma_outgoing_count(out);
     return err ? rdma_outgoing_failed(f, err) : 0;
+}
+
+void rdma_device_saved(QEMUFile *f)
+{
+    RdmaOutgoing *out = migrate_rdma() ? rdma_outgoing_of(f) : NULL;
+    uint64_t bytes;
+
+    if (!out) {
+        return;
+    }
+    bytes = qemu_file_transferred(f);
+    if (bytes - out->flushed_bytes >= out->state_flush_bytes) {
+        out->flushed_bytes = bytes;
+        out->state_flush_bytes *= 2;
+        qemu_fflush(f); /* its error stays with the file */
+    }
 }
 
 /* Here and not with the channel: the main thread would hold up the guest that runs on. */

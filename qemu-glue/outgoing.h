@@ -38,11 +38,13 @@ struct RdmaOutgoing {
     bool epoch_open;     /* a run since the epoch began */
     uint64_t bytes_seen; /* by the statistics */
     RdmaSwitchover switchover;
-    int64_t rails_ns;     /* when they were read for the last time */
-    int64_t last_look_ns; /* when QEMU had read the dirty log for the last time */
-    int64_t ready_ns;     /* when the destination could run the guest */
-    int64_t released_ns;  /* when it was told that it may */
-    uint8_t *frame;       /* being filled */
+    int64_t rails_ns;           /* when they were read for the last time */
+    int64_t last_look_ns;       /* when QEMU had read the dirty log for the last time */
+    int64_t ready_ns;           /* when the destination could run the guest */
+    int64_t released_ns;        /* when it was told that it may */
+    uint8_t *frame;             /* being filled */
+    uint64_t flushed_bytes;     /* of QEMU's stream, when device state was sent for the last time */
+    uint64_t state_flush_bytes; /* more than that since, and it is sent again */
 
     /* Under the lock, but the migration thread, which alone ends the session, may use it freely. */
     QemuMutex lock;
