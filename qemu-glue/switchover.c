@@ -7,7 +7,7 @@
 #define MEMORY_MS 1000.0
 
 /* The part of downtime-limit that sending the rest may take while another round helps. */
-#define SHARE 16
+#define SHARE 64
 
 void rdma_switchover_begin(RdmaSwitchover *s)
 {

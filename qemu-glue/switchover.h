@@ -25,8 +25,8 @@ void rdma_switchover_look(RdmaSwitchover *s, uint64_t left_bytes);
 
 /*
  * What is left beside the dirty pages. While rounds leave much less than any before the guest is
- * not stopped before sending it takes a sixteenth of downtime-limit, so there seems to be sixteen
- * times as much as there is. Such rounds are short, all of them together take less than five times
+ * not stopped before sending it takes a 64th of downtime-limit, so there seems to be 64 times as
+ * much as there is. Such rounds are short, all of them together take less than five times
  * as long as the first, and each saves its users as much downtime as it takes.
  */
 uint64_t rdma_switchover_pending(const RdmaSwitchover *s, uint64_t pending_bytes,

@@ -6,19 +6,19 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-/* As if a sixteenth of downtime-limit were allowed, or all of it. */
+/* As if a 64th of downtime-limit were allowed, or all of it. */
 static void the_rest_counts_for_more_while_rounds_shrink(void **state)
 {
     (void)state;
     static const struct {
         uint64_t left, pending, dirty, told;
     } looks[] = {
-        {512 * MIB, 0, 512 * MIB, 15 * 512 * MIB}, /* all of it, in the first round */
-        {100 * MIB, 32 * MIB, 80 * MIB, 1712 * MIB},
-        {79 * MIB, 0, 79 * MIB, 15 * 79 * MIB},
+        {512 * MIB, 0, 512 * MIB, 63 * 512 * MIB}, /* all of it, in the first round */
+        {100 * MIB, 32 * MIB, 80 * MIB, 7088 * MIB},
+        {79 * MIB, 0, 79 * MIB, 63 * 79 * MIB},
         {70 * MIB, 10 * MIB, 60 * MIB, 10 * MIB}, /* no longer */
         {70 * MIB, 0, 70 * MIB, 0},
-        {5 * MIB, 1 * MIB, 5 * MIB, 91 * MIB}, /* again */
+        {5 * MIB, 1 * MIB, 5 * MIB, 379 * MIB}, /* again */
         {10 * MIB, 0, 10 * MIB, 0},
         {6 * MIB, 0, 6 * MIB, 0}, /* less than before, but not than ever */
         {0, 0, 0, 0},
