@@ -48,7 +48,8 @@ int rdma_save_run(QEMUFile *f, RAMBlock *block, ram_addr_t offset, uint64_t len)
 
 /* What still has to go beside the dirty pages: what is handed over and not yet at the destination;
  * and while rounds shrink a multiple of all (switchover.h). Ends the epoch when the dirty log was
- * read, so that the next one need not wait for that. Migration thread. */
+ * read, so that the next one need not wait for that; may wait for room in a worker's queue.
+ * Migration thread. */
 uint64_t rdma_pending_bytes(void);
 
 /* Bytes a millisecond with which QEMU may reckon, when so many have arrived in the last ms.

@@ -197,6 +197,7 @@ uint64_t rdma_pending_bytes(void)
     err = follow_dirty_log(out);
     if (err) {
         rdma_outgoing_failed(migrate_get_current()->to_dst_file, err);
+        return INT64_MAX; /* the guest is not stopped for a migration that has failed */
     }
     pagerail_source_stats(out->session, &stats);
     return rdma_switchover_pending(&out->switchover, stats.pending_bytes, ram_bytes_remaining());

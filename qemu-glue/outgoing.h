@@ -11,7 +11,8 @@
  * memory is complete. So the destination needs no message of QEMU's own for that.
  *
  * EPOCHS. QEMU reads its dirty log, and from then on may hand a page over again: the first run
- * after that begins a new epoch. Reading and handing over are never at once: QEMU's bitmap_mutex.
+ * after that begins a new epoch. The old one ends when QEMU asks what is left, or else with that
+ * run. Reading and handing over are never at once: QEMU's bitmap_mutex.
  */
 #ifndef PAGERAIL_GLUE_OUTGOING_H
 #define PAGERAIL_GLUE_OUTGOING_H
@@ -43,7 +44,7 @@ struct RdmaOutgoing {
     int64_t ready_ns;           /* when the destination could run the guest */
     int64_t released_ns;        /* when it was told that it may */
     uint8_t *frame;             /* being filled */
-    uint64_t flushed_bytes;     /* of QEMU's stream, when device state was sent for the last time */
+    uint64_t flushed_bytes;     /* of QEMU's stream, at the last flush of device state */
     uint64_t state_flush_bytes; /* more than that since, and it is sent again */
 
     /* Under the lock, but the migration thread, which alone ends the session, may use it freely. */

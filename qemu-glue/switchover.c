@@ -29,11 +29,24 @@ uint64_t rdma_switchover_pending(const RdmaSwitchover *s, uint64_t pending_bytes
     return qatomic_read(&s->rounds_shrink) ? SHARE * left - dirty_bytes : pending_bytes;
 }
 
+/* An average over a second at least, so that no burst raises it. */
+static void count_reading(RdmaSwitchover *s, double bytes, double ms)
+{
+    s->reading_bytes += bytes;
+    s->reading_ms += ms;
+    if (s->reading_ms >= MEMORY_MS) {
+        s->bandwidth = MAX(s->bandwidth, s->reading_bytes / s->reading_ms);
+        s->reading_bytes = s->reading_ms = 0;
+    }
+}
+
 double rdma_switchover_bandwidth(RdmaSwitchover *s, double bytes, double ms)
 {
     if (qatomic_xchg(&s->log_was_read, false) && s->known_ms) {
+        count_reading(s, bytes, ms);
         return s->bandwidth;
     }
+    s->reading_bytes = s->reading_ms = 0;
     s->known_ms = MIN(s->known_ms + ms, MEMORY_MS);
     s->bandwidth += (bytes / ms - s->bandwidth) * MIN(ms / s->known_ms, 1.0);
     return s->bandwidth;

@@ -16,6 +16,8 @@ typedef struct RdmaSwitchover {
     bool log_was_read;    /* since the bandwidth was last asked for */
     double bandwidth;     /* bytes a millisecond */
     double known_ms;      /* so long it has been measured */
+    double reading_bytes; /* in the periods since, in which the log was read */
+    double reading_ms;
 } RdmaSwitchover;
 
 void rdma_switchover_begin(RdmaSwitchover *s);
@@ -27,7 +29,7 @@ void rdma_switchover_look(RdmaSwitchover *s, uint64_t left_bytes);
  * What is left beside the dirty pages. While rounds leave much less than any before the guest is
  * not stopped before sending it takes a 64th of downtime-limit, so there seems to be 64 times as
  * much as there is. Such rounds are short, all of them together take less than five times
- * as long as the first, and each saves its users as much downtime as it takes.
+ * as long as the first, and each takes a fifth of its own length, or more, off the downtime.
  */
 uint64_t rdma_switchover_pending(const RdmaSwitchover *s, uint64_t pending_bytes,
                                  uint64_t dirty_bytes);
@@ -36,8 +38,9 @@ uint64_t rdma_switchover_pending(const RdmaSwitchover *s, uint64_t pending_bytes
  * Bytes a millisecond, by what arrived in the last few: an average over about a second. What is
  * under way completes in bursts, so the figure of a tenth of a second may be several times too
  * high, and one such moment is enough for QEMU to stop the guest. A period in which the log was
- * read does not count once there is a figure: all that time nothing was sent, a second and more
- * when the virtual processors are throttled.
+ * read does not lower a figure: all that time nothing was sent, a second and more when the virtual
+ * processors are throttled. But rounds may be so short that there is no other period, and the
+ * figure may come from pages that were zero: what a second of them has sent is the least it can be.
  */
 double rdma_switchover_bandwidth(RdmaSwitchover *s, double bytes, double ms);
 

@@ -127,7 +127,8 @@ PAGERAIL_API int pagerail_source_push_dirty(pagerail_source *source, uint32_t re
                                             uint64_t dirty_pages);
 
 /*
- * pagerail_source_epoch_end: closes the epoch. Does not wait.
+ * pagerail_source_epoch_end: closes the epoch. Does not wait for it; for room in a
+ * worker's queue it may.
  *
  * epoch: receives its number, from 1; may be NULL.
  */

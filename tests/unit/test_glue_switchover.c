@@ -68,6 +68,23 @@ static void reading_the_log_is_no_bandwidth(void **state)
     }
 }
 
+/* As with a large guest that is mostly empty: seconds of zeroes, and then short rounds only. */
+static void short_rounds_have_a_bandwidth(void **state)
+{
+    (void)state;
+    RdmaSwitchover s;
+    rdma_switchover_begin(&s);
+    rdma_switchover_look(&s, 100 * MIB);
+    for (int i = 0; i < 100; i++)
+        rdma_switchover_bandwidth(&s, 0, 100);
+    assert_near(s.bandwidth, 0);
+    for (int i = 0; i < 20; i++) {
+        rdma_switchover_look(&s, 4 * MIB);
+        rdma_switchover_bandwidth(&s, i % 5 == 4 ? 20e6 : 0, 100); /* in bursts */
+    }
+    assert_near(s.bandwidth, 4e4);
+}
+
 static void a_steady_flow_is_its_bandwidth_from_the_start(void **state)
 {
     (void)state;
@@ -124,6 +141,7 @@ int main(void)
         cmocka_unit_test(the_rest_counts_for_more_while_rounds_shrink),
         cmocka_unit_test(a_burst_is_no_bandwidth),
         cmocka_unit_test(reading_the_log_is_no_bandwidth),
+        cmocka_unit_test(short_rounds_have_a_bandwidth),
         cmocka_unit_test(a_steady_flow_is_its_bandwidth_from_the_start),
         cmocka_unit_test(the_first_second_is_a_plain_average),
         cmocka_unit_test(the_downtime_ends_where_the_guest_runs),

@@ -5,5 +5,6 @@
 #define PR_TESTS_UNIT_FAKE_QEMU_OSDEP_H
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 #endif
