@@ -25,7 +25,7 @@ struct delivery {
     struct pr_inlet *inlet;
 };
 
-/* Cleared between two looks whether the session ends: a range may be as long as a region. */
+/* Cleared between two looks whether the thread is to end: a range may be as long as a region. */
 #define CLEAR_BYTES (PR_ABSENT_PAGES * (uint64_t)PR_ZERO_PAGE_BYTES)
 
 /* Reads before it writes: a page that was never touched stays unallocated. */
@@ -44,7 +44,7 @@ static int clear(struct pr_appliers *all, const struct pr_region *region, uint64
     for (uint64_t step; len; at += step, len -= step) {
         step = len < CLEAR_BYTES ? len : CLEAR_BYTES;
         if (atomic_load_explicit(&all->stopping, memory_order_relaxed))
-            return pr_error(ECANCELED, "the session ends");
+            return pr_error(ECANCELED, "the session needs no more of its data lanes");
         if (step < CLEAR_BYTES || !pr_absent_all(region->absent, region->addr + at))
             clear_pages(all, region->addr + at, step);
     }

@@ -218,8 +218,8 @@ static bool epoch_complete(void *opaque)
     return atomic_load(&wait->d->appliers.complete) >= wait->epoch;
 }
 
-/* Behind the last page the appliers have nothing to do: they end while device state is loaded, and
- * not while the source waits for an answer and the guest stands. */
+/* Behind the last page the appliers have nothing to do: they end beside the loading of device
+ * state, and not between ready and release, where all else waits for it. */
 static int wait_for_memory(struct pagerail_destination *d, struct epoch_wait *wait)
 {
     int err = pr_session_wait(&d->session, epoch_complete, wait, PR_NEVER);
